@@ -1,0 +1,1 @@
+"""Facial-expression recognition that is honest about how good it is."""

@@ -1,0 +1,1 @@
+"""Files on disk -> FaceSet: faces, labels, votes, split and group, in arrays."""

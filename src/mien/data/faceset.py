@@ -1,0 +1,194 @@
+"""FaceSet: what every dataset becomes, and its folder on disk.
+
+In: arrays from a dataset's reader.  Out: a folder of .npy files that opens memory-mapped, in no time.
+
+    NAME.faceset/
+      faceset.json   name, labels, splits, origin, SHA-256 of the content
+      faces.npy      (N, S, S) uint8 grey or (N, S, S, 3) RGB
+      labels.npy     (N,) int8, index into labels
+      splits.npy     (N,) int8, index into splits
+      groups.npy     (N,) int32, the same number for pixel-identical faces
+      votes.npy      (N, columns) uint8, only where voters were asked
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError
+from mien.files import written_beside
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSet:
+    """Faces with their labels, splits, groups and votes; element i of every array is face i.
+
+    Attributes:
+        name: Name of the dataset.
+        faces_u8: (N, S, S) grey or (N, S, S, 3) RGB, uint8; may be memory-mapped and read-only.
+        labels: (N,) int8, index into `label_names`.
+        splits: (N,) int8, index into `split_names`.
+        groups: (N,) int32; pixel-identical faces share a number.
+        votes: (N, len(vote_names)) uint8 counts of voters, or None.
+        label_names: Names of the classes.
+        split_names: Names of the splits.
+        vote_names: What the columns of `votes` stand for.
+        origin: File names this was made from.
+        sha256: Hash of faces, labels and splits.
+    """
+
+    name: str
+    faces_u8: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+    splits: NDArray[np.int8]
+    groups: NDArray[np.int32]
+    votes: NDArray[np.uint8] | None
+    label_names: tuple[str, ...]
+    split_names: tuple[str, ...]
+    vote_names: tuple[str, ...]
+    origin: tuple[str, ...]
+    sha256: str
+
+    def __len__(self) -> int:
+        """Return the number of faces."""
+        return len(self.labels)
+
+    def split(self, name: str) -> "FaceSet":
+        """Return the faces of one split, in their order; a view where they are contiguous.
+
+        Raises:
+            DataError: The set has no such split, or no face in it.
+        """
+        if name not in self.split_names:
+            raise DataError(f"{self.name} has no split {name!r}; its splits are: {', '.join(self.split_names)}.")
+        rows = np.flatnonzero(self.splits == self.split_names.index(name))
+        if len(rows) == 0:
+            raise DataError(f"{self.name} has no face in split {name!r}.")
+        contiguous = rows[-1] - rows[0] + 1 == len(rows)
+        return self.take(slice(int(rows[0]), int(rows[-1]) + 1) if contiguous else rows)
+
+    def take(self, rows: slice | NDArray[np.intp]) -> "FaceSet":
+        """Return the faces at `rows`."""
+        return replace(
+            self,
+            faces_u8=self.faces_u8[rows],
+            labels=self.labels[rows],
+            splits=self.splits[rows],
+            groups=self.groups[rows],
+            votes=None if self.votes is None else self.votes[rows],
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the set as a folder, beside and then renamed.
+
+        Raises:
+            DataError: The folder exists already.
+        """
+        check_new(folder)
+        arrays: dict[str, NDArray[Any]] = {
+            "faces": self.faces_u8,
+            "labels": self.labels,
+            "splits": self.splits,
+            "groups": self.groups,
+        }
+        if self.votes is not None:
+            arrays["votes"] = self.votes
+        about = {
+            "version": FORMAT_VERSION,
+            "name": self.name,
+            "label_names": self.label_names,
+            "split_names": self.split_names,
+            "vote_names": self.vote_names,
+            "origin": self.origin,
+            "sha256": self.sha256,
+        }
+        with written_beside(folder) as beside:
+            beside.mkdir()
+            for name, array in arrays.items():
+                np.save(beside / f"{name}.npy", array)
+            (beside / "faceset.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def make_faceset(
+    *,
+    name: str,
+    faces_u8: NDArray[np.uint8],
+    labels: NDArray[np.int8],
+    splits: NDArray[np.int8],
+    votes: NDArray[np.uint8] | None,
+    label_names: tuple[str, ...],
+    split_names: tuple[str, ...],
+    vote_names: tuple[str, ...],
+    origin: tuple[str, ...],
+) -> FaceSet:
+    """Return a FaceSet with its groups of pixel-identical faces found and its content hashed."""
+    content = hashlib.sha256()
+    group_of: dict[bytes, int] = {}
+    groups = np.empty(len(labels), np.int32)
+    for row, face in enumerate(faces_u8):
+        digest = hashlib.blake2b(face.tobytes(), digest_size=16).digest()
+        groups[row] = group_of.setdefault(digest, len(group_of))
+        content.update(digest)
+    content.update(labels.tobytes())
+    content.update(splits.tobytes())
+    return FaceSet(
+        name=name,
+        faces_u8=faces_u8,
+        labels=labels,
+        splits=splits,
+        groups=groups,
+        votes=votes,
+        label_names=label_names,
+        split_names=split_names,
+        vote_names=vote_names,
+        origin=origin,
+        sha256=content.hexdigest(),
+    )
+
+
+def check_new(folder: Path) -> None:
+    """Raise DataError if something stands where a FaceSet is to be written."""
+    if folder.exists():
+        raise DataError(f"{folder} exists already; give another name with --out, or delete it first.")
+
+
+def open_faceset(folder: Path) -> FaceSet:
+    """Open a prepared FaceSet, memory-mapped.
+
+    Raises:
+        DataError: The folder is not a FaceSet, or a file in it is missing or broken.
+    """
+    about_path = folder / "faceset.json"
+    if not about_path.is_file():
+        raise DataError(f"{folder} is not a FaceSet (it has no faceset.json); make one with `mien data prepare`.")
+    try:
+        about: dict[str, Any] = json.loads(about_path.read_text())
+        if about["version"] != FORMAT_VERSION:
+            raise DataError(
+                f"{folder} is a FaceSet of version {about['version']}, and this mien reads version {FORMAT_VERSION}; "
+                "prepare it again."
+            )
+        faces = np.load(folder / "faces.npy", mmap_mode="r")
+        votes_path = folder / "votes.npy"
+        return FaceSet(
+            name=about["name"],
+            faces_u8=faces,
+            labels=np.load(folder / "labels.npy"),
+            splits=np.load(folder / "splits.npy"),
+            groups=np.load(folder / "groups.npy"),
+            votes=np.load(votes_path) if votes_path.is_file() else None,
+            label_names=tuple(about["label_names"]),
+            split_names=tuple(about["split_names"]),
+            vote_names=tuple(about["vote_names"]),
+            origin=tuple(about["origin"]),
+            sha256=about["sha256"],
+        )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"{folder} is a broken FaceSet ({error}); delete it and prepare it again.") from error

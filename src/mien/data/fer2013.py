@@ -1,0 +1,161 @@
+"""FER2013 in Kaggle's layout, with or without the FER+ votes -> FaceSet.
+
+In: fer2013.csv (columns emotion, pixels, Usage), plain, gzipped or zipped; fer2013new.csv with the votes.
+Source: Goodfellow et al. 2013, "Challenges in representation learning"; Barsoum et al. 2016 for the votes.
+"""
+
+import csv
+import gzip
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.faceset import FaceSet, make_faceset
+from mien.errors import DataError, LabelError
+from mien.labels import EXPRESSIONS, FERPLUS_COLUMNS
+
+FACE_PX = 48
+SPLITS = ("Training", "PublicTest", "PrivateTest")
+Progress = Callable[[float], None]  # called with the share of the file that has been read, 0-1
+
+
+def read_fer2013(path: Path, *, votes: Path | None = None, progress: Progress = lambda share: None) -> FaceSet:
+    """Read FER2013.
+
+    Args:
+        path: fer2013.csv, .csv.gz or a .zip that holds it. Columns may stand in any order.
+        votes: fer2013new.csv of FER+, one row for each row of `path`.
+        progress: Called now and then with the share of the file read so far.
+
+    Returns:
+        A FaceSet of (N, 48, 48) grey faces in the file's order, with 7 classes and 3 splits.
+
+    Raises:
+        DataError: A missing file or column, a row without exactly 2,304 pixels of 0-255, an unknown split,
+            or votes that do not match.
+        LabelError: An emotion that is not 0-6.
+    """
+    faces: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    splits: list[int] = []
+    with _opened(path, progress) as text:
+        rows = _rows(text, path, ("emotion", "pixels", "Usage"))
+        for line, (emotion, pixels, usage) in rows:
+            faces.append(_face(pixels, path, line))
+            labels.append(_label(emotion, path, line))
+            splits.append(_split(usage, path, line))
+    if not faces:
+        raise DataError(f"{path} has a header and no faces; download fer2013.csv again.")
+    split_codes = np.array(splits, np.int8)
+    return make_faceset(
+        name="FER2013",
+        faces_u8=np.stack(faces),
+        labels=np.array(labels, np.int8),
+        splits=split_codes,
+        votes=None if votes is None else _votes(votes, split_codes),
+        label_names=EXPRESSIONS,
+        split_names=SPLITS,
+        vote_names=() if votes is None else FERPLUS_COLUMNS,
+        origin=(path.name,) if votes is None else (path.name, votes.name),
+    )
+
+
+@contextmanager
+def _opened(path: Path, progress: Progress) -> Iterator[Iterator[str]]:
+    """Open a CSV file, plain, gzipped or zipped, as lines of text."""
+    if not path.is_file():
+        raise DataError(f"There is no file {path}; give the path of fer2013.csv, .csv.gz or .zip.")
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError(f"{path} is empty; download it again.")
+    try:
+        with path.open("rb") as raw:
+            unpacked: IO[bytes] = raw
+            if path.suffix == ".gz":
+                unpacked = cast(IO[bytes], gzip.open(raw))
+            elif path.suffix == ".zip":
+                unpacked = _csv_in_zip(zipfile.ZipFile(raw), path)
+
+            def lines() -> Iterator[str]:
+                for number, line in enumerate(io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")):
+                    if number % 500 == 0:
+                        progress(raw.tell() / size)
+                    yield line
+
+            yield lines()
+    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be unpacked ({error}); download it again.") from error
+
+
+def _csv_in_zip(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
+    members = [name for name in archive.namelist() if Path(name).name in ("fer2013.csv", "icml_face_data.csv")]
+    if not members:
+        raise DataError(f"{path} holds no fer2013.csv; give the archive of the Kaggle competition, or the CSV itself.")
+    return archive.open(members[0])
+
+
+def _rows(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, the wanted columns) of each row below the header."""
+    reader = csv.reader(text)
+    header = [name.strip().lower() for name in next(reader, [])]
+    missing = [name for name in wanted if name.lower() not in header]
+    if missing:
+        raise DataError(
+            f"{path} has no column {', '.join(missing)} (its first line: {', '.join(header)[:80] or 'empty'}); "
+            f"wanted {','.join(wanted)}."
+        )
+    columns = [header.index(name.lower()) for name in wanted]
+    for row in reader:
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise DataError(f"{path}:{reader.line_num}: {len(row)} columns, and the header has {len(header)}.")
+        yield reader.line_num, [row[column] for column in columns]
+
+
+def _face(pixels: str, path: Path, line: int) -> NDArray[np.uint8]:
+    try:
+        values = np.array(pixels.split(), np.int32)
+    except ValueError:
+        raise DataError(f"{path}:{line}: the pixels are not all whole numbers; wanted 2,304 of 0-255.") from None
+    if len(values) != FACE_PX * FACE_PX:
+        raise DataError(f"{path}:{line}: {len(values):,} pixels; wanted 48 x 48 = 2,304. Download the file again.")
+    if values.min() < 0 or values.max() > 255:
+        raise DataError(f"{path}:{line}: a pixel outside 0-255; wanted 2,304 grey values of 0-255.")
+    return values.astype(np.uint8).reshape(FACE_PX, FACE_PX)
+
+
+def _label(emotion: str, path: Path, line: int) -> int:
+    if emotion not in _CODES:
+        raise LabelError(f"{path}:{line}: emotion {emotion!r} is not 0-6. FER2013 uses 0=angry … 6=neutral.")
+    return _CODES[emotion]
+
+
+_CODES = {str(code): code for code in range(len(EXPRESSIONS))}
+
+
+def _split(usage: str, path: Path, line: int) -> int:
+    if usage.strip() not in SPLITS:
+        raise DataError(f"{path}:{line}: Usage {usage!r} is none of {', '.join(SPLITS)}.")
+    return SPLITS.index(usage.strip())
+
+
+def _votes(path: Path, splits: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Return the (N, 10) counts of FER+ votes, checked row by row against the faces' splits."""
+    counts: list[list[int]] = []
+    with _opened(path, lambda share: None) as text:
+        for line, (usage, *cells) in _rows(text, path, ("Usage", *FERPLUS_COLUMNS)):
+            if len(counts) < len(splits) and _split(usage, path, line) != splits[len(counts)]:
+                raise DataError(f"{path}:{line}: Usage {usage!r} differs from the face's own; the files do not match.")
+            if not all(cell.isdecimal() and int(cell) <= 255 for cell in cells):
+                raise DataError(f"{path}:{line}: votes must be whole numbers, got {','.join(cells)}.")
+            counts.append([int(cell) for cell in cells])
+    if len(counts) != len(splits):
+        raise DataError(f"{path} has {len(counts):,} rows of votes for {len(splits):,} faces; wanted one for each.")
+    return np.array(counts, np.uint8)

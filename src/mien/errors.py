@@ -1,0 +1,88 @@
+"""Every error a user can meet, one tree.
+
+    MienError
+    ├── InputError          a photo, clip or folder that cannot be read
+    ├── OutputError         a place that cannot be written
+    ├── DataError           a dataset on disk that is not what it should be
+    │   └── LabelError      a label outside the dataset's codes
+    ├── RecipeError         an unknown recipe, an unknown or impossible setting
+    ├── ModelError          an unknown model, or a model file that is not one of ours
+    ├── WeightsError        a file with the wrong SHA-256, or a download that failed
+    ├── DetectorError       an unknown face detector, or one whose model is not at hand
+    ├── TrainingError       a run that cannot start or go on
+    ├── ExportError         a network whose ONNX file does not agree with it
+    └── MissingExtraError   an optional part of mien that is not installed
+
+Each message is one sentence or two: what was wanted, what came, what to do next. The command line
+prints it and exits with 2.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MienError(Exception):
+    """Base of every error that mien raises on purpose."""
+
+
+class InputError(MienError):
+    """A photo, clip or folder that cannot be read."""
+
+
+class OutputError(MienError):
+    """A place that cannot be written."""
+
+
+class DataError(MienError):
+    """A dataset on disk that is not what it should be."""
+
+
+class LabelError(DataError):
+    """A label outside the dataset's codes."""
+
+
+class RecipeError(MienError):
+    """An unknown recipe, or a setting it does not know or cannot have."""
+
+
+class ModelError(MienError):
+    """An unknown model, or a file that is not a mien model."""
+
+
+class WeightsError(MienError):
+    """A weights file with another SHA-256 than the pinned one, or a download that failed."""
+
+
+class DetectorError(MienError):
+    """An unknown face detector, or one whose model file is not at hand."""
+
+
+class TrainingError(MienError):
+    """A run that cannot start or cannot go on."""
+
+
+class ExportError(MienError):
+    """A network whose ONNX file does not give the same answers."""
+
+
+class MissingExtraError(MienError):
+    """An optional part of mien that is not installed."""
+
+    def __init__(self, extra: str, missing: str | None) -> None:
+        super().__init__(
+            f"This needs `{missing}`, which is not installed; install it with: pip install 'mien[{extra}]'"
+        )
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the sentence for a name that is not known, with the nearest known ones.
+
+    Args:
+        kind: What the name should have been, e.g. ``"recipe"``.
+        name: What came.
+        known: All names that would have been right.
+    """
+    choices = sorted(known)
+    near = get_close_matches(name, choices, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of: {', '.join(choices)}."
+    return f"There is no {kind} {name!r}; {hint}"

@@ -1,0 +1,54 @@
+"""Files on disk: written beside and renamed, so that nothing half-written is ever left under its own name."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mien.errors import OutputError
+
+
+def check_writable(path: Path) -> None:
+    """Raise OutputError unless a file or folder could be written at `path`.
+
+    Called before long work starts, so that nobody waits an hour to hear of a typing error.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"Cannot write {path}: the folder {folder} does not exist; create it first.")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"Cannot write {path}: no permission to write in {folder}.")
+    if path.is_dir():
+        raise OutputError(f"Cannot write {path}: it is a folder; give the name of a file.")
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` at the end.
+
+    The suffix is kept, since writers choose their format by it. If the block raises, what it wrote
+    is deleted and `path` is as it was. Works for a file or for a folder that the block creates.
+
+    Raises:
+        OutputError: The folder does not exist, or cannot be written to.
+    """
+    check_writable(path)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""A name -> a network. `registry.build` makes one; each network's file names its source."""

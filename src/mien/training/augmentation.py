@@ -1,0 +1,84 @@
+"""Augmentation: a batch of uint8 faces -> a batch of network inputs, each face changed a little.
+
+All of a batch at once, on tensors. One affine warp does flip, rotation, zoom, shift and the crop to the
+network's view; nothing is sampled twice. Every draw comes from the generator that is passed in.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from mien.preprocess import InputSpec, normalisation
+from mien.training.recipe import AugmentationSection
+
+
+def augment(
+    faces_u8: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator
+) -> Tensor:
+    """Return network inputs, each face moved, turned, scaled, lit and covered by its own draw.
+
+    Args:
+        faces_u8: (N, S, S) or (N, S, S, 3) uint8, S = spec.face_px.
+        mirrored: (N,) bool, the faces to mirror.
+        recipe: How much of each.
+        spec: The network's input.
+        generator: Source of every draw.
+
+    Returns:
+        (N, channels, view_px, view_px) float32, normalised.
+    """
+    planes = faces_u8[:, None] if faces_u8.ndim == 3 else faces_u8.permute(0, 3, 1, 2)
+    planes = warp(planes.float(), mirrored, recipe, spec, generator)
+    planes = relight(planes, recipe, generator)
+    scale, offset = (torch.from_numpy(array) for array in normalisation(spec))
+    return cut_out(planes * scale + offset, recipe, generator)
+
+
+def warp(
+    planes: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator
+) -> Tensor:
+    """Return (N, C, view_px, view_px): flipped, rotated, zoomed and shifted; beyond the crop its border goes on."""
+    count = len(planes)
+    angle = _uniform(count, math.radians(recipe.rotation_deg), generator)
+    zoom = 1 + _uniform(count, recipe.zoom, generator)
+    shift_x, shift_y = (_uniform(count, recipe.shift_px, generator) for _ in range(2))
+    sign = 1 - 2 * mirrored.float()
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    # Rows of the map from a pixel of the view to a pixel of the crop, both counted from their centres.
+    across = torch.stack([sign * cos, -sign * sin, shift_x * 2 / (spec.view_px - 1)], dim=1)
+    down = torch.stack([sin, cos, shift_y * 2 / (spec.view_px - 1)], dim=1)
+    # grid_sample measures from -1 to 1 over the crop, affine_grid over the view.
+    theta = torch.stack([across, down], dim=1) * ((spec.view_px - 1) / (spec.face_px - 1))
+    grid = F.affine_grid(theta, [count, planes.shape[1], spec.view_px, spec.view_px], align_corners=True)
+    return F.grid_sample(planes, grid, padding_mode="border", align_corners=True)
+
+
+def relight(planes: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
+    """Return pixel values of 0-255 with contrast and brightness changed, clipped to that range."""
+    contrast = 1 + _uniform(len(planes), recipe.contrast, generator).view(-1, 1, 1, 1)
+    brightness = 255 * _uniform(len(planes), recipe.brightness, generator).view(-1, 1, 1, 1)
+    mean = planes.mean((1, 2, 3), keepdim=True)
+    return ((planes - mean) * contrast + mean + brightness).clamp(0, 255)
+
+
+def cut_out(inputs: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
+    """Return inputs with a square of zeros (the mean, once normalised) in a share of them (DeVries & Taylor 2017)."""
+    if recipe.cutout_px == 0:
+        return inputs
+    count, _, height, width = inputs.shape
+    covered = torch.rand(count, generator=generator) < recipe.cutout_share
+
+    def inside(size: int) -> Tensor:
+        centre = torch.randint(size, (count, 1), generator=generator)
+        offset = torch.arange(size) - centre + recipe.cutout_px // 2
+        return (offset >= 0) & (offset < recipe.cutout_px)  # (N, size)
+
+    square = inside(height)[:, :, None] & inside(width)[:, None, :]  # (N, H, W)
+    return inputs.masked_fill((square & covered[:, None, None])[:, None], 0.0)
+
+
+def _uniform(count: int, limit: float, generator: Generator) -> Tensor:
+    """Return (count,) draws between -limit and limit."""
+    return (2 * torch.rand(count, generator=generator) - 1) * limit

@@ -1,0 +1,172 @@
+"""What happens around the steps: the epoch is set, the checkpoint written, the metrics kept, the watcher told."""
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import lightning.pytorch as pl
+
+from mien.errors import TrainingError
+from mien.files import written_beside
+from mien.training.batches import TrainingBatches
+from mien.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMetrics:
+    """One row of metrics.csv.
+
+    Attributes:
+        epoch: Counted from 1.
+        train_loss: Mean over the epoch's augmented faces, with label smoothing.
+        train_accuracy: Share of them right, 0-1.
+        validation_loss: Mean over the validation split, no smoothing, with the running mean of the weights.
+        validation_accuracy: Share right, 0-1, single view, same weights.
+        faces_per_s: Training faces a second, validation not counted.
+        seconds: Wall time of the epoch with its validation.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    faces_per_s: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """Where a run stands after a step: what a progress bar shows.
+
+    Attributes:
+        step: Steps done of `steps`, over all epochs.
+        steps: Steps there will be.
+        epoch: Epoch under way, counted from 1.
+        loss: Mean loss of this epoch so far.
+        accuracy: Training accuracy of this epoch so far, 0-1.
+        faces_per_s: Faces a second in this epoch so far.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    accuracy: float
+    faces_per_s: float
+
+
+class Watcher:
+    """Told of each step and each epoch; does nothing, to be subclassed by whoever shows them."""
+
+    def on_step(self, progress: StepProgress) -> None:
+        """Hear of a step."""
+
+    def on_epoch(self, metrics: EpochMetrics) -> None:
+        """Hear of an epoch."""
+
+
+class EpochOrder(pl.Callback):
+    """Tells the batches which epoch it is, also after a resume."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self._batches = batches
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set the epoch before its first batch is drawn."""
+        self._batches.epoch = trainer.current_epoch
+
+
+class Metrics(pl.Callback):
+    """Adds up an epoch, stops on a loss that is no number, writes metrics.csv, tells the watcher."""
+
+    def __init__(self, run: RunFolder, watcher: Watcher, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._run = run
+        self._watcher = watcher
+        self._clock = clock
+        self._rows = _read_rows(run)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the sums of an epoch."""
+        self._loss_sum = self._right = self._faces = 0.0
+        self._validation_loss = self._validation_right = self._validation_faces = 0.0
+        self._started = self._clock()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add a batch."""
+        loss, count = float(outputs["loss"]), len(batch.labels)
+        if not loss < float("inf"):
+            raise TrainingError(
+                f"The loss became {loss} in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}; "
+                "try a lower rate, as in --set optimiser.lr=0.02 --set optimiser.muon_lr=0.04."
+            )
+        self._loss_sum += loss * count
+        self._right += int(outputs["right"])
+        self._faces += count
+        self._training_s = self._clock() - self._started
+        self._watcher.on_step(
+            StepProgress(
+                step=trainer.global_step,
+                steps=int(trainer.estimated_stepping_batches),
+                epoch=trainer.current_epoch + 1,
+                loss=self._loss_sum / self._faces,
+                accuracy=self._right / self._faces,
+                faces_per_s=self._faces / self._training_s,
+            )
+        )
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add a batch of validation faces."""
+        self._validation_loss += float(outputs["loss_sum"])
+        self._validation_right += int(outputs["right"])
+        self._validation_faces += len(batch[1])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's row."""
+        metrics = EpochMetrics(
+            epoch=trainer.current_epoch + 1,
+            train_loss=round(self._loss_sum / self._faces, 5),
+            train_accuracy=round(self._right / self._faces, 5),
+            validation_loss=round(self._validation_loss / self._validation_faces, 5),
+            validation_accuracy=round(self._validation_right / self._validation_faces, 5),
+            faces_per_s=round(self._faces / self._training_s, 1),
+            seconds=round(self._clock() - self._started, 2),
+        )
+        self._rows = [row for row in self._rows if int(row["epoch"]) < metrics.epoch]  # a resume may repeat an epoch
+        self._rows.append(asdict(metrics))
+        with written_beside(self._run.metrics_path) as beside, beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(EpochMetrics)])
+            writer.writeheader()
+            writer.writerows(self._rows)
+        self._watcher.on_epoch(metrics)
+
+
+class LastCheckpoint(pl.Callback):
+    """Keeps the newest checkpoint, written beside and renamed, at the end of each epoch."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the checkpoint."""
+        with written_beside(self._run.checkpoint_path) as beside:
+            trainer.save_checkpoint(beside)
+
+
+def _read_rows(run: RunFolder) -> list[dict[str, Any]]:
+    if not run.metrics_path.is_file():
+        return []
+    with run.metrics_path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,67 @@
+"""What a run was made with: written to environment.json, so that a number can be traced to its cause."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mien.data.faceset import FaceSet
+from mien.training.recipe import Recipe
+
+PACKAGES = ("mien", "torch", "lightning", "numpy", "pyarrow", "onnx", "onnxruntime")
+
+
+def describe_environment(recipe: Recipe, faces: FaceSet, faceset_folder: Path, *, precision: str) -> dict[str, Any]:
+    """Return versions, processor, threads, commit, hashes and seed as plain values."""
+    return {
+        "data": faces.name,
+        "data_sha256": faces.sha256,
+        "data_folder": str(faceset_folder.resolve()),
+        "labels": list(faces.label_names),
+        "recipe_sha256": recipe.sha256(),
+        "seed": recipe.seed,
+        "precision": precision,
+        "commit": git_commit(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def git_commit() -> str:
+    """Return the commit of the code that runs, with "+" if files had changed since; "unknown" outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def native_bf16() -> bool:
+    """Return whether this processor has instructions for bf16; without them bf16 is slower than fp32."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return False
+    flags = next((line.split() for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), [])
+    return "avx512_bf16" in flags or "amx_bf16" in flags

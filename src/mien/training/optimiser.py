@@ -1,0 +1,89 @@
+"""How the weights move: Muon on the convolutions and SGD on the rest, or SGD alone; and the rate over time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mien.training.recipe import OptimiserSection
+
+
+class MuonAndSGD(Optimizer):
+    """Groups with ``muon=True`` move by Muon (Jordan et al. 2024), the others by SGD; both with Nesterov momentum.
+
+    Muon replaces each filter bank's step by the nearest orthogonal matrix, and keeps its filters at unit
+    scale, so that a rate means the same turn for every layer.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        super().__init__(groups, {"muon": False, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every weight by one step; return what the closure returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                gradient = weight.grad.add(weight, alpha=group["weight_decay"])
+                state = self.state[weight]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(weight)
+                momentum = state["momentum"].mul_(group["momentum"]).add_(gradient)
+                direction = gradient.add(momentum, alpha=group["momentum"])
+                if group["muon"]:
+                    weight.mul_(len(weight) ** 0.5 / weight.norm())
+                    direction = orthogonalised(direction.flatten(1)).view_as(weight)
+                weight.add_(direction, alpha=-group["lr"])
+        return loss
+
+
+def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
+    """Return roughly U Vᵀ of the matrix's singular value decomposition, by Newton-Schulz iteration.
+
+    Coefficients and the three steps as in Jordan et al. 2024: singular values end between about 0.7 and 1.2, which
+    is near enough and far cheaper than exact.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix.bfloat16()
+    x = x / (x.norm() + 1e-7)
+    tall = len(x) > x.shape[1]
+    if tall:
+        x = x.T
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    orthogonal: Tensor = (x.T if tall else x).to(matrix.dtype)
+    return orthogonal
+
+
+def make_optimiser(network: nn.Module, recipe: OptimiserSection) -> MuonAndSGD:
+    """Return the recipe's optimiser over every weight that is trained."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    filters = [weight for weight in weights if weight.ndim == 4]
+    matrices = [weight for weight in weights if 1 < weight.ndim < 4]
+    vectors = [weight for weight in weights if weight.ndim <= 1]
+    sgd = {"lr": recipe.lr, "momentum": recipe.momentum}
+    muon = {"lr": recipe.muon_lr, "momentum": recipe.muon_momentum, "muon": True}
+    groups: list[dict[str, Any]] = [
+        # Unit scale is Muon's own restraint; a penalty on top of it would do nothing.
+        {
+            "params": filters,
+            **(muon if recipe.name == "muon" else {**sgd, "weight_decay": recipe.weight_decay}),
+        },
+        {"params": matrices, **sgd, "weight_decay": recipe.weight_decay},
+        {"params": vectors, **sgd},
+    ]
+    return MuonAndSGD([group for group in groups if group["params"]])
+
+
+def triangle(step: int, *, steps: int, warmup: float) -> float:
+    """Return the rate at a step as a share of its peak: up over the warm-up, then down to nearly zero."""
+    peak = max(1.0, warmup * steps)
+    return min((step + 1) / peak, max(0.0, (steps - step) / max(1.0, steps - peak)))

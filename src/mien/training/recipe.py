@@ -1,0 +1,201 @@
+"""Recipes: everything that decides how a network is trained, in one frozen value.
+
+In: a YAML file of the package or of the user, and `key=value` overrides.  Out: a Recipe; unknown keys are refused.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mien.errors import RecipeError, unknown_name
+from mien.preprocess import InputSpec
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSection(Section):
+    """Which faces to learn from, and which to choose by."""
+
+    train: str = "Training"
+    """Split to learn from."""
+    validate_on: str = "PublicTest"
+    """Split to watch, to choose and to calibrate by; never PrivateTest."""
+
+
+class InputSection(Section):
+    """The network's input; goes into the model card as `InputSpec`."""
+
+    face_px: int = Field(48, ge=16)
+    """Side of a face crop, as the FaceSet stores it."""
+    view_px: int = Field(44, ge=16)
+    """Side of the part of it that the network sees."""
+    channels: Literal[1, 3] = 1
+    """1 for grey, 3 for RGB."""
+    mean: tuple[float, ...] = (0.5077,)
+    """Mean of FER2013's Training pixels over 255 (computed from the data set)."""
+    std: tuple[float, ...] = (0.2550,)
+    """Their standard deviation."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "InputSection":
+        if self.view_px > self.face_px or (self.face_px - self.view_px) % 2:
+            raise ValueError("view_px must be face_px less an even margin")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError("mean and std need one value for each channel")
+        return self
+
+    def spec(self) -> InputSpec:
+        """Return the same as the foundation's type."""
+        return InputSpec(self.face_px, self.view_px, self.channels, self.mean, self.std)
+
+
+class AugmentationSection(Section):
+    """What is done to each face before each look at it; see training/augmentation.py."""
+
+    flip: bool = True
+    """Mirror each face every second epoch, a random half of them first (Jordan 2024, 3.6)."""
+    shift_px: float = Field(2.0, ge=0)
+    """Largest shift along each axis, in pixels of the face crop."""
+    rotation_deg: float = Field(12.0, ge=0, le=180)
+    """Largest rotation to either side."""
+    zoom: Share = 0.15
+    """Largest enlargement or reduction, as a share of the size."""
+    brightness: Share = 0.15
+    """Largest change of brightness, as a share of the range."""
+    contrast: Share = 0.25
+    """Largest change of contrast, as a share of it."""
+    cutout_px: int = Field(0, ge=0)
+    """Side of a square set to the mean (DeVries & Taylor 2017); 0 for none."""
+    cutout_share: Share = 0.5
+    """Share of the faces that get one."""
+
+
+class OptimiserSection(Section):
+    """How the weights move."""
+
+    name: Literal["sgd", "muon"] = "muon"
+    """`muon` for the convolutions and SGD for everything else, or `sgd` for all."""
+    lr: float = Field(0.05, gt=0)
+    """Peak rate of SGD (Nesterov)."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """L2 penalty on matrices and filters that SGD moves; never on biases."""
+    muon_lr: float = Field(0.08, gt=0)
+    """Peak rate of Muon."""
+    muon_momentum: float = Field(0.6, ge=0, lt=1)
+    """Momentum of Muon."""
+
+
+class ScheduleSection(Section):
+    """How the rate changes: up along a line, then down along a line to zero."""
+
+    warmup: Share = 0.1
+    """Share of all steps that go up."""
+
+
+class Recipe(Section):
+    """Everything that decides how a network is trained."""
+
+    name: str
+    """What users type."""
+    about: str
+    """One sentence for `mien train --list`."""
+    network: str
+    """A name that `mien models` lists."""
+    epochs: int = Field(ge=1)
+    """Passes over the training faces."""
+    batch_size: int = Field(256, ge=2)
+    """Faces in one step."""
+    seed: int = Field(0, ge=0)
+    """Decides the first weights, the order of faces and every draw of augmentation."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto`: bf16 where the processor has instructions for it, else fp32."""
+    label_smoothing: Share = 0.1
+    """Share of the target spread over all classes (Szegedy et al. 2016)."""
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    """The final weights are a running mean over steps; each step keeps this share of the mean."""
+    coverage: Share = 0.8
+    """Share of the validation faces that calibration leaves sure."""
+    data: DataSection = DataSection()
+    input: InputSection = InputSection()
+    augmentation: AugmentationSection = AugmentationSection()
+    optimiser: OptimiserSection = OptimiserSection()
+    schedule: ScheduleSection = ScheduleSection()
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML text, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def sha256(self) -> str:
+        """Return the hash of `to_yaml`: equal for equal recipes."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+
+
+def recipe_files() -> dict[str, Path]:
+    """Return the package's recipes, by name."""
+    folder = Path(str(files("mien") / "recipes"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name_or_path: One of the package's recipes, or the path of a YAML file.
+        overrides: `key=value` each, dotted for sections: ``optimiser.lr=0.01``.
+
+    Raises:
+        RecipeError: No such recipe, an unknown key, or a value that the key cannot have.
+    """
+    known = recipe_files()
+    path = known.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        raise RecipeError(unknown_name("recipe", name_or_path, known))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path} is not a recipe; wanted `key: value` lines, as in the recipe mien-s.")
+    for override in overrides:
+        _override(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(_first_problem(error, path)) from error
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set takes key=value, as in optimiser.lr=0.01; got {override!r}.")
+    *sections, last = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise RecipeError(f"--set {override}: {section} is a single value, not a section.")
+    content[last] = yaml.safe_load(value)
+
+
+def _first_problem(error: ValidationError, path: Path) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        value = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+        return f"Recipe {path.stem}: {key}: {problem['msg']}{value}."
+    section: Any = Recipe
+    for part in problem["loc"][:-1]:
+        section = section.model_fields[part].annotation
+    return f"Recipe {path.stem}: {unknown_name('key', str(problem['loc'][-1]), section.model_fields)}"

@@ -1,0 +1,198 @@
+"""The run folder: what a training leaves behind, and what evaluation and export start from.
+
+runs/mien-s-001/
+  recipe.yaml           the recipe with every override and default
+  environment.json      versions, processor, threads, commit, hashes, seed
+  metrics.csv           a row an epoch
+  checkpoints/last.ckpt weights, their running mean, optimiser: enough to go on from
+  predictions.parquet   the final weights' logits for each validation face; written last
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mien.card import Calibration, ModelCard, Provenance, Score
+from mien.classifier import softmax
+from mien.errors import TrainingError
+from mien.files import written_beside
+from mien.models.registry import build
+from mien.models.summary import summarise
+from mien.preprocess import network_input
+from mien.training.calibration import calibrate
+from mien.training.recipe import Recipe, load_recipe
+
+
+class RunFolder:
+    """One training's folder. Opening it reads the recipe; the rest is read when asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a run.
+
+        Raises:
+            TrainingError: The folder is not a run folder.
+        """
+        self.path = path
+        if not self.recipe_path.is_file():
+            raise TrainingError(f"{path} is not a run folder (it has no recipe.yaml); `mien train` makes one.")
+        self.recipe: Recipe = load_recipe(str(self.recipe_path))
+
+    @property
+    def recipe_path(self) -> Path:
+        """The recipe with every override and default."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment_path(self) -> Path:
+        """Versions, processor, hashes, seed."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """A row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The newest checkpoint."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def predictions_path(self) -> Path:
+        """Logits of the validation faces."""
+        return self.path / "predictions.parquet"
+
+    @classmethod
+    def create(cls, parent: Path, recipe: Recipe) -> "RunFolder":
+        """Make a new run folder, PARENT/NAME-001 or the next number that is free."""
+        stem = recipe.name.replace("/", "-")
+        taken = [int(p.name[len(stem) + 1 :]) for p in parent.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdecimal()]
+        path = parent / f"{stem}-{max(taken, default=0) + 1:03d}"
+        try:
+            (path / "checkpoints").mkdir(parents=True)
+        except OSError as error:
+            raise TrainingError(
+                f"Cannot make the run folder {path}: {error.strerror}; choose another with --out."
+            ) from error
+        (path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        return cls(path)
+
+    def environment(self) -> dict[str, Any]:
+        """Return what environment.json says."""
+        environment: dict[str, Any] = json.loads(self.environment_path.read_text())
+        return environment
+
+    def network(self) -> nn.Module:
+        """Return the network with the run's final weights (their running mean), in evaluation mode.
+
+        Raises:
+            TrainingError: The run has no checkpoint yet.
+        """
+        if not self.checkpoint_path.is_file():
+            raise TrainingError(f"{self.path} has no checkpoint yet; let it train for an epoch at least.")
+        checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+        network = build(
+            self.recipe.network,
+            channels=self.recipe.input.channels,
+            classes=len(self.environment()["labels"]),
+        )
+        prefix = "network."
+        network.load_state_dict({name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()})
+        return network.eval()
+
+    def write_predictions(
+        self, logits: NDArray[np.float32], labels: NDArray[np.integer], names: tuple[str, ...]
+    ) -> None:
+        """Write the validation faces' logits, (N, K), beside their labels."""
+        columns = {"label": pa.array(labels.astype(np.int8))}
+        columns |= {f"logit_{name}": pa.array(logits[:, k]) for k, name in enumerate(names)}
+        with written_beside(self.predictions_path) as beside:
+            pq.write_table(pa.table(columns), beside)
+
+    def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return logits (N, K) and labels (N,) of the validation faces, in the FaceSet's order.
+
+        Raises:
+            TrainingError: The run has not finished.
+        """
+        if not self.predictions_path.is_file():
+            raise TrainingError(f"{self.path} has not finished; go on with: mien train --resume {self.path}")
+        table = pq.read_table(self.predictions_path)
+        logits = np.stack([column.to_numpy() for column in table.columns[1:]], axis=1)
+        return logits, table["label"].to_numpy().astype(np.int64)
+
+    def card(self) -> ModelCard:
+        """Return the card of the finished run: what it is, how it was made, how good it measured."""
+        environment, recipe = self.environment(), self.recipe
+        logits, labels = self.predictions()
+        spec = recipe.input.spec()
+        network = build(recipe.network, channels=spec.channels, classes=len(environment["labels"]))
+        layers = summarise(network, channels=spec.channels, view_px=spec.view_px)
+        right = logits.argmax(1) == labels
+        return ModelCard(
+            name=recipe.network,
+            labels=tuple(environment["labels"]),
+            input=spec,
+            parameters=sum(layer.parameters for layer in layers),
+            macs=sum(layer.macs for layer in layers),
+            calibration=self.calibration(),
+            provenance=Provenance(
+                recipe=recipe.name,
+                recipe_sha256=recipe.sha256(),
+                data=environment["data"],
+                data_sha256=environment["data_sha256"],
+                commit=environment["commit"],
+                seed=recipe.seed,
+                epochs=recipe.epochs,
+            ),
+            score=Score(
+                split=recipe.data.validate_on,
+                n=len(labels),
+                accuracy=float(right.mean()),
+                recall=tuple(
+                    float(right[labels == k].mean()) if (labels == k).any() else None for k in range(logits.shape[1])
+                ),
+            ),
+        )
+
+    def calibration(self) -> Calibration:
+        """Return the calibration fitted on the run's own validation faces."""
+        logits, labels = self.predictions()
+        return calibrate(logits, labels, split=self.recipe.data.validate_on, coverage=self.recipe.coverage)
+
+
+class TorchClassifier:
+    """A finished run, ready to be asked, with the same two methods as `mien.classifier.Classifier`.
+
+    Attributes:
+        card: What the exported model would say of itself.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.card = run.card()
+        self._network = run.network()
+
+    def logits(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the network's raw outputs, (N, labels) float32, in single precision."""
+        return network_logits(self._network, network_input(faces_u8, self.card.input))
+
+    def probabilities(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return calibrated probabilities, (N, labels) float32, rows summing to 1."""
+        assert self.card.calibration is not None
+        return softmax(self.logits(faces_u8), self.card.calibration.temperature)
+
+
+def network_logits(network: nn.Module, inputs: NDArray[np.float32], batch_size: int = 256) -> NDArray[np.float32]:
+    """Return a network's outputs for (N, C, H, W) inputs, in single precision and evaluation mode."""
+    with torch.inference_mode():
+        outputs = [
+            network.eval()(torch.from_numpy(inputs[i : i + batch_size])) for i in range(0, len(inputs), batch_size)
+        ]
+    return np.concatenate([output.numpy() for output in outputs])

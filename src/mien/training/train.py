@@ -1,0 +1,140 @@
+"""The flow of a training: a recipe and a FaceSet -> a finished run folder. Read from the top."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, TensorDataset
+
+from mien.data.faceset import FaceSet, open_faceset
+from mien.errors import TrainingError
+from mien.files import written_beside
+from mien.models.registry import StartsFromData, build
+from mien.preprocess import InputSpec, network_input
+from mien.training.averaging import RunningMean
+from mien.training.batches import TrainingBatches, generator
+from mien.training.callbacks import EpochOrder, LastCheckpoint, Metrics, Watcher
+from mien.training.environment import describe_environment, native_bf16
+from mien.training.module import TrainingModule
+from mien.training.recipe import Recipe
+from mien.training.run_folder import RunFolder, network_logits
+
+VALIDATION_BATCH = 512
+
+
+def train(recipe: Recipe, *, data: Path, out: Path, watcher: Watcher | None = None) -> RunFolder:
+    """Train a network in a new run folder under `out`.
+
+    Args:
+        recipe: What to train and how.
+        data: Folder of a prepared FaceSet.
+        out: Parent of the run folder; made if it is not there.
+        watcher: Told of each step and epoch.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        DataError: The FaceSet is broken or lacks a split the recipe names.
+        TrainingError: The faces do not fit the recipe, or the loss stopped being a number.
+    """
+    faces = open_faceset(data)
+    _check_fit(recipe, faces)
+    precision = _precision(recipe)
+    run = RunFolder.create(out, recipe)
+    environment = describe_environment(recipe, faces, data, precision=precision)
+    with written_beside(run.environment_path) as beside:
+        beside.write_text(json.dumps(environment, indent=2) + "\n")
+    return _fit(run, faces, precision, watcher or Watcher())
+
+
+def resume(run: RunFolder, *, watcher: Watcher | None = None) -> RunFolder:
+    """Go on with a run from its last checkpoint (or from the start, if it has none), on the FaceSet it began with.
+
+    Raises:
+        DataError: The FaceSet is gone or broken.
+        TrainingError: The FaceSet is another one now.
+    """
+    environment = run.environment()
+    faces = open_faceset(Path(environment["data_folder"]))
+    if faces.sha256 != environment["data_sha256"]:
+        raise TrainingError(f"{environment['data_folder']} has changed since {run.path} began; start a new run.")
+    return _fit(run, faces, environment["precision"], watcher or Watcher())
+
+
+def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> RunFolder:
+    recipe, spec = run.recipe, run.recipe.input.spec()
+    learn, watch = faces.split(recipe.data.train), faces.split(recipe.data.validate_on)
+
+    batches = TrainingBatches(learn, batch_size=recipe.batch_size, seed=recipe.seed, flip=recipe.augmentation.flip)
+    module = TrainingModule(_first_weights(recipe, learn, spec), recipe, spec)
+    watch_inputs = network_input(watch.faces_u8, spec)
+    trainer = pl.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator="auto",
+        devices=1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        callbacks=[
+            EpochOrder(batches),
+            RunningMean(recipe.ema_decay),
+            Metrics(run, watcher),
+            LastCheckpoint(run),
+        ],
+        default_root_dir=run.path,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    with warnings.catch_warnings():
+        # Lightning advises worker processes; faces that lie in memory need none.
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        trainer.fit(
+            module,
+            batches,
+            DataLoader(_tensors(watch_inputs, watch.labels), batch_size=VALIDATION_BATCH),
+            ckpt_path=run.checkpoint_path if run.checkpoint_path.is_file() else None,
+            weights_only=True,
+        )
+    run.write_predictions(network_logits(run.network(), watch_inputs), watch.labels, faces.label_names)
+    return run
+
+
+def _check_fit(recipe: Recipe, faces: FaceSet) -> None:
+    shape = (recipe.input.face_px,) * 2 + ((3,) if recipe.input.channels == 3 else ())
+    if faces.faces_u8.shape[1:] != shape:
+        raise TrainingError(
+            f"Recipe {recipe.name} wants faces of {shape}, and {faces.name} has {faces.faces_u8.shape[1:]}; "
+            "set input.face_px and input.channels to match, or prepare the faces at that size."
+        )
+    for split in (recipe.data.train, recipe.data.validate_on):
+        faces.split(split)
+
+
+def _precision(recipe: Recipe) -> str:
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bf16" if torch.cuda.is_available() or native_bf16() else "fp32"
+
+
+def _first_weights(recipe: Recipe, learn: FaceSet, spec: InputSpec) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = build(recipe.network, channels=spec.channels, classes=len(learn.label_names))
+    if isinstance(network, StartsFromData):
+        sample = torch.randperm(len(learn), generator=generator(recipe.seed))[:2048].numpy()
+        network.initialise_from(torch.from_numpy(network_input(learn.faces_u8[np.sort(sample)], spec)))
+    return network
+
+
+def _tensors(inputs: NDArray[np.float32], labels: NDArray[np.int8]) -> TensorDataset:
+    return TensorDataset(torch.from_numpy(inputs), torch.from_numpy(labels.astype(np.int64)))
+
+
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its hints on accelerators and tips

@@ -1,0 +1,123 @@
+"""Where model files come from: bundled with the package, a path, or a download with a pinned SHA-256.
+
+Nothing is downloaded at import, and nothing without being said.
+"""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from mien.errors import ModelError, WeightsError, unknown_name
+from mien.files import sha256, written_beside
+
+DEFAULT_MODEL = "mien-s"
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedFile:
+    """A file that is fetched once, or added by hand, and accepted only with this SHA-256."""
+
+    filename: str
+    url: str
+    sha256: str
+    size_bytes: int
+    licence: str
+
+
+PINNED = {
+    # OpenCV's model zoo; Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
+    "yunet": PinnedFile(
+        filename="face_detection_yunet_2023mar.onnx",
+        url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+        "face_detection_yunet/face_detection_yunet_2023mar.onnx",
+        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        size_bytes=232_589,
+        licence="MIT",
+    ),
+}
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the models that ship with the package, by name."""
+    folder = Path(str(files("mien") / "bundled"))
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+
+
+def model_path(name_or_path: str | Path) -> Path:
+    """Return the file of a model: a bundled one by its name, any other by its path.
+
+    Raises:
+        ModelError: Neither a bundled name nor an existing file.
+    """
+    bundled = bundled_models()
+    if str(name_or_path) in bundled:
+        return bundled[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.suffix == ".onnx" or len(path.parts) > 1:
+        raise ModelError(
+            f"There is no model file {path}; give a path to an .onnx file or one of: {', '.join(bundled)}."
+        )
+    raise ModelError(unknown_name("model", str(name_or_path), bundled))
+
+
+def home() -> Path:
+    """Return the folder of added and downloaded files: $MIEN_HOME, or the user's data folder."""
+    from platformdirs import user_data_path
+
+    return Path(os.environ["MIEN_HOME"]) if "MIEN_HOME" in os.environ else user_data_path("mien", appauthor=False)
+
+
+def at_hand(name: str) -> Path | None:
+    """Return the path of a pinned file if it is already on this machine."""
+    path = home() / PINNED[name].filename
+    return path if path.is_file() else None
+
+
+def add(path: Path) -> str:
+    """Copy a file that was fetched by hand into mien's home; return the name it is known by.
+
+    Raises:
+        WeightsError: No such file, or one with none of the pinned SHA-256 sums.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}; give the path of a file to add.")
+    found = sha256(path)
+    for name, pinned in PINNED.items():
+        if pinned.sha256 == found:
+            home().mkdir(parents=True, exist_ok=True)
+            with written_beside(home() / pinned.filename) as beside:
+                shutil.copyfile(path, beside)
+            return name
+    wanted = ", ".join(f"{pinned.filename} ({pinned.sha256[:12]}…)" for pinned in PINNED.values())
+    raise WeightsError(
+        f"{path} has SHA-256 {found[:12]}…, which is none of the files mien knows: {wanted}; "
+        "download it again and add the new copy."
+    )
+
+
+def fetch(name: str) -> Path:
+    """Return the path of a pinned file, downloading it first if it is not at hand; says so on stderr.
+
+    Raises:
+        WeightsError: The download failed, or what came has another SHA-256.
+    """
+    import pooch
+
+    pinned = PINNED[name]
+    if path := at_hand(name):
+        return path
+    print(f"Downloading {pinned.filename} ({pinned.size_bytes // 1000} kB) from {pinned.url}", file=sys.stderr)
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        # pooch writes beside, checks the sum, then renames.
+        return Path(pooch.retrieve(pinned.url, f"sha256:{pinned.sha256}", fname=pinned.filename, path=home()))
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"Could not download {pinned.filename} ({type(error).__name__}); on a machine without network, copy the "
+            f"file there and run: mien weights add {pinned.filename}"
+        ) from error
