@@ -1,1 +1,64 @@
-"""Facial-expression recognition that is honest about how good it is."""
+"""mien: facial-expression recognition that is honest about how good it is.
+
+    import mien
+    for face in mien.read("photo.jpg"):
+        print(face.expression, face.confidence, face.box_xywh_px)
+
+Importing this loads neither torch nor onnxruntime: names are fetched when they are first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.errors import MienError
+    from mien.reading.face_reading import FaceReading, FrameReading
+    from mien.reading.reader import Reader
+
+__all__ = ["FaceReading", "FrameReading", "MienError", "Reader", "read"]
+
+_HOMES = {
+    "FaceReading": "mien.reading.face_reading",
+    "FrameReading": "mien.reading.face_reading",
+    "MienError": "mien.errors",
+    "Reader": "mien.reading.reader",
+}
+
+
+def read(
+    source: "str | Path | NDArray[np.uint8]",
+    *,
+    rgb: bool = False,
+    model: "str | Path" = "mien-s",
+    detector: str = "auto",
+    largest: bool = False,
+) -> "list[FaceReading]":
+    """Return every face of a photo, a clip or an image array; no face is [].
+
+    Opens the models anew at each call: make a `Reader` once to read many.
+
+    Args:
+        source: A path, or an image (H, W, 3) uint8, or (H, W) uint8 grey.
+        rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
+        model: A bundled model's name, or the path of a model file.
+        detector: "auto", "haar" or "yunet".
+        largest: Read only the largest face of each frame.
+
+    Raises:
+        MienError: The file cannot be read, or there is no such model or detector; `mien.errors` has the tree.
+    """
+    from mien.reading.reader import Reader
+
+    return Reader(model=model, detector=detector, largest=largest).read(source, rgb=rgb)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

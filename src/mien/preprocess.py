@@ -50,16 +50,13 @@ def crop_face(image_bgr: NDArray[np.uint8], box: Box, spec: InputSpec) -> NDArra
     height, width = image_bgr.shape[:2]
     side = max(1, round(box[2]))
     left, top = round(box[0]), round(box[1])
-    right, bottom = left + side, top + side
-    inside = image_bgr[
-        min(max(top, 0), height - 1) : max(min(bottom, height), 1),
-        min(max(left, 0), width - 1) : max(min(right, width), 1),
-    ]
-    colour = cv2.COLOR_BGR2GRAY if spec.channels == 1 else cv2.COLOR_BGR2RGB
-    face = cv2.cvtColor(inside, colour)
-    if face.shape[:2] != (side, side):
-        missing = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-        face = cv2.copyMakeBorder(face, *missing, cv2.BORDER_REPLICATE)
+    if 0 <= left <= width - side and 0 <= top <= height - side:
+        square = image_bgr[top : top + side, left : left + side]
+    else:
+        rows = np.arange(top, top + side).clip(0, height - 1)
+        columns = np.arange(left, left + side).clip(0, width - 1)
+        square = image_bgr[np.ix_(rows, columns)]
+    face = cv2.cvtColor(square, cv2.COLOR_BGR2GRAY if spec.channels == 1 else cv2.COLOR_BGR2RGB)
     if side == spec.face_px:
         return np.asarray(face, np.uint8)
     # Area averaging when shrinking (no aliasing); linear when enlarging, as FER2013's own small faces were.

@@ -9,7 +9,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -75,15 +75,16 @@ def _opened(path: Path, progress: Progress) -> Iterator[Iterator[str]]:
     if size == 0:
         raise DataError(f"{path} is empty; download it again.")
     try:
-        with path.open("rb") as raw:
+        with path.open("rb") as raw, ExitStack() as stack:
             unpacked: IO[bytes] = raw
             if path.suffix == ".gz":
-                unpacked = cast(IO[bytes], gzip.open(raw))
+                unpacked = cast(IO[bytes], stack.enter_context(gzip.open(raw)))
             elif path.suffix == ".zip":
-                unpacked = _csv_in_zip(zipfile.ZipFile(raw), path)
+                unpacked = stack.enter_context(_csv_in_zip(stack.enter_context(zipfile.ZipFile(raw)), path))
+            text = stack.enter_context(io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline=""))
 
             def lines() -> Iterator[str]:
-                for number, line in enumerate(io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")):
+                for number, line in enumerate(text):
                     if number % 500 == 0:
                         progress(raw.tell() / size)
                     yield line

@@ -97,7 +97,7 @@ def bias_norm(channels: int) -> nn.BatchNorm2d:
     return norm
 
 
-@register("mien-s", source="docs/decisions/0002-first-network.md", view_px=44)
+@register("mien-s", source="ours, after Jordan 2024", view_px=44)
 def mien_s(channels: int, classes: int) -> nn.Module:
     """Return the small net: 2.1 M parameters, 89 M multiply-accumulates at 44 px."""
     return MienNet(channels, classes, stride=2, widths=(96, 192, 320), residuals=1)

@@ -186,7 +186,10 @@ def _override(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise RecipeError(f"--set {override}: {section} is a single value, not a section.")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override}: {value!r} is neither a number, a word nor a list.") from None
 
 
 def _first_problem(error: ValidationError, path: Path) -> str:

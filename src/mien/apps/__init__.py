@@ -1,0 +1,1 @@
+"""The ways in: parse, call, print. No logic of their own."""

@@ -1,0 +1,1 @@
+"""The command `mien`: one file for each command, `main.py` gathers them."""

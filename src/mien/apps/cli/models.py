@@ -1,0 +1,114 @@
+"""`mien models`: the models that ship, and the networks that can be trained."""
+
+import json as json_format
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from mien.apps.cli import show
+from mien.classifier import Classifier
+from mien.errors import MissingExtraError, ModelError, unknown_name
+from mien.weights import DEFAULT_MODEL, bundled_models
+
+CHANNELS, CLASSES = 1, 7  # what networks are counted with: FER2013's grey faces and seven classes
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A model or network, to see its layers.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models that ship and the networks that can be trained, or show one."""
+    known = {model: Classifier(path).card.as_dict() for model, path in bundled_models().items()}
+    if name is None:
+        _list(known, _networks(), json=json)
+    else:
+        _show(name, known.get(name), json=json)
+
+
+def _networks() -> dict[str, dict[str, Any]]:
+    """Return each trainable network's source, parameters and MACs; none where torch is not installed."""
+    try:
+        with show.needs("train"):
+            from mien.models.registry import networks
+            from mien.models.summary import summarise
+    except MissingExtraError:
+        return {}
+    rows = {}
+    for name, entry in networks().items():
+        layers = summarise(entry.build(CHANNELS, CLASSES), channels=CHANNELS, view_px=entry.view_px)
+        rows[name] = {
+            "source": entry.source,
+            "view_px": entry.view_px,
+            "parameters": sum(layer.parameters for layer in layers),
+            "macs": sum(layer.macs for layer in layers),
+            "layers": [asdict(layer) for layer in layers],
+        }
+    return rows
+
+
+def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]], *, json: bool) -> None:
+    if json:
+        brief = {name: {k: v for k, v in row.items() if k != "layers"} for name, row in networks.items()}
+        print(json_format.dumps({"bundled": cards, "networks": brief}, indent=2))
+        return
+    bundled = Table("model", "accuracy", "faces", "parameters", "MACs", "unsure below", title="Ready to read with")
+    for name, card in cards.items():
+        score, calibration = card["score"], card["calibration"]
+        bundled.add_row(
+            name,
+            show.percent(score["accuracy"]),
+            f"{score['n']:,} of {score['split']}",
+            f"{card['parameters']:,}",
+            f"{card['macs'] / 1e6:.1f} M",
+            show.percent(calibration["unsure_below"]) if calibration else "never",
+        )
+    show.out.print(bundled)
+    show.out.print(f"`mien read` uses {DEFAULT_MODEL} unless --model says otherwise.")
+    if not networks:
+        show.out.print("To train networks: pip install 'mien[train]'")
+        return
+    table = Table("network", "parameters", "MACs", "input", "source", title="Ready to be trained")
+    for name, row in networks.items():
+        size = f"{row['view_px']} px"
+        table.add_row(name, f"{row['parameters']:,}", f"{row['macs'] / 1e6:.1f} M", size, row["source"])
+    show.out.print(table)
+
+
+def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
+    networks = _networks()
+    if card is None and name not in networks:
+        raise ModelError(unknown_name("model", name, {*bundled_models(), *networks}))
+    network = networks.get(name)
+    if json:
+        print(json_format.dumps({"name": name, "card": card, "network": network}, indent=2))
+        return
+    if card:
+        _print_card(card)
+    if network:
+        table = Table("layer", "kind", "output", "parameters", "MACs", title=f"Layers of {name}")
+        for layer in network["layers"]:
+            shape = "x".join(str(side) for side in layer["shape"])
+            table.add_row(layer["name"], layer["kind"], shape, f"{layer['parameters']:,}", f"{layer['macs']:,}")
+        table.add_section()
+        table.add_row("all", "", "", f"{network['parameters']:,}", f"{network['macs']:,}")
+        show.out.print(table)
+
+
+def _print_card(card: dict[str, Any]) -> None:
+    score, made, calibration = card["score"], card["provenance"], card["calibration"]
+    show.out.print(f"{card['name']}: {', '.join(card['labels'])}", style="bold", soft_wrap=True)
+    show.out.print(f"  accuracy     {show.percent(score['accuracy'])} of {score['n']:,} faces of {score['split']}")
+    for label, recall in zip(card["labels"], score["recall"], strict=True):
+        show.out.print(f"    {label:<10} {show.percent(recall) if recall is not None else 'not in it'}")
+    if calibration:
+        show.out.print(
+            f"  calibration  error {show.percent(calibration['ece_before'])} before, "
+            f"{show.percent(calibration['ece_after'])} after; unsure below {show.percent(calibration['unsure_below'])}"
+        )
+    show.out.print(
+        f"  made by      recipe {made['recipe']}, {made['epochs']} epochs, seed {made['seed']}, {made['data']}"
+    )
+    show.out.print(f"  licence      {card['licence']}")
+    show.out.print(card["limits"], style="dim")

@@ -1,0 +1,150 @@
+"""`mien read`: photos, folders and clips -> every face and its expression."""
+
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+from rich.table import Table
+
+from mien.apps.cli import show
+from mien.errors import OutputError
+from mien.weights import DEFAULT_MODEL, at_hand
+
+if TYPE_CHECKING:
+    from mien.reading.face_reading import FaceReading, FrameReading
+    from mien.reading.sinks import Sink
+    from mien.reading.sources import Frame
+
+
+def read(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos, clips, or folders of them.")],
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a face a frame.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write a table: .csv, .parquet or .jsonl.")] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the faces: a picture (.jpg, .png) or clip (.mp4), or a folder for several files."),
+    ] = None,
+    largest: Annotated[bool, typer.Option("--largest", help="Read only the largest face of each frame.")] = False,
+    detector: Annotated[str, typer.Option(help="auto, haar or yunet.")] = "auto",
+    model: Annotated[str, typer.Option(help="A bundled model's name or an .onnx file.")] = DEFAULT_MODEL,
+) -> None:
+    """Find every face in photos and clips and read its expression."""
+    from mien.reading.reader import Reader
+    from mien.reading.sinks.tables import JsonStream, table_sink
+    from mien.reading.sources import frame_count, media_files
+
+    files = media_files(paths)
+    reader = Reader(model=model, detector=detector, largest=largest)
+    sinks: list[Sink] = [JsonStream(sys.stdout) if json else Findings()]
+    if out:
+        sinks.append(table_sink(out, reader.classifier.card.labels))
+    if annotate:
+        sinks.append(_drawings(annotate, files))
+    with show.progress_bar() as bar, ExitStack() as open_sinks:
+        total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
+        task = bar.add_task(
+            f"Reading {files[0].name}" if len(files) == 1 else f"Reading {len(files)} files", total=total
+        )
+        for sink in sinks:
+            open_sinks.enter_context(sink)
+        summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task))
+    if not json:
+        _print_method(reader.classifier.card.name, reader.detector.name, detector)
+    for failure in summary.failures:
+        show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
+    if summary.failures:
+        show.err.print(f"mien: {len(summary.failures)} of {len(files)} files could not be read.")
+        raise typer.Exit(1)
+
+
+def _drawings(annotate: Path, files: list[Path]) -> "Sink":
+    from mien.reading.sinks.pictures import AnnotatedFolder, picture_sink
+
+    if not annotate.suffix:
+        return AnnotatedFolder(annotate)
+    if len(files) > 1:
+        raise OutputError(
+            f"--annotate {annotate} is one file, and there are {len(files)} to draw; give the name of a folder."
+        )
+    return picture_sink(annotate, files[0])
+
+
+def _print_method(model: str, detector: str, asked: str) -> None:
+    hint = ""
+    if asked == "auto" and not at_hand("yunet"):
+        hint = "; YuNet finds more faces: mien weights fetch yunet"
+    show.err.print(f"model {model} · detector {detector}{hint}", style="dim", soft_wrap=True)
+
+
+class Findings:
+    """A sink that prints what was found: a line a face for photos, a line an expression for clips."""
+
+    def __init__(self) -> None:
+        self._photos = Table("photo")
+        for name in ("face", "box x y w h", "expression", "sure", "next"):
+            self._photos.add_column(name, no_wrap=True)
+        self._clips: dict[str, Clip] = {}
+
+    def __enter__(self) -> Self:
+        """Do nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Print, unless the reading failed."""
+        if error is not None:
+            return
+        if self._photos.row_count:
+            show.out.print(self._photos)
+        for source, clip in self._clips.items():
+            clip.print(source)
+
+    def write(self, frame: "Frame", reading: "FrameReading") -> None:
+        """Take a frame."""
+        if reading.time_s is not None or reading.frame > 0:
+            self._clips.setdefault(reading.source, Clip()).add(reading)
+        elif reading.faces:
+            for face in reading.faces:
+                self._photos.add_row(Path(reading.source).name, *_cells(face))
+        else:
+            self._photos.add_row(Path(reading.source).name, "", "", "no face found")
+
+
+def _cells(face: "FaceReading") -> tuple[str, ...]:
+    ranked = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)
+    probability, name = ranked[0 if face.expression == "unsure" else 1]
+    box = " ".join(str(value) for value in face.box_xywh_px)
+    return str(face.face + 1), box, face.expression, f"{face.confidence:.0%}", f"{name} {probability:.0%}"
+
+
+class Clip:
+    """Counts over one clip."""
+
+    def __init__(self) -> None:
+        self._frames = self._faces = self._with_face = 0
+        self._last_s = 0.0
+        self._expressions: Counter[str] = Counter()
+
+    def add(self, reading: "FrameReading") -> None:
+        """Count a frame."""
+        self._frames += 1
+        self._last_s = reading.time_s or 0.0
+        self._with_face += bool(reading.faces)
+        self._faces += len(reading.faces)
+        self._expressions.update(face.expression for face in reading.faces)
+
+    def print(self, source: str) -> None:
+        """Print the counts."""
+        show.out.print(
+            f"{Path(source).name}: {self._frames} frames to {self._last_s:.2f} s, {self._faces} faces "
+            f"in {self._with_face} of them",
+            soft_wrap=True,
+        )
+        for expression, count in self._expressions.most_common():
+            share = count / self._faces
+            show.out.print(f"  {expression:<9} {share:>4.0%} {'█' * round(30 * share)}")

@@ -1,0 +1,43 @@
+"""What the commands share in showing things: consoles, progress bars, the extras that may be missing."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from mien.errors import MissingExtraError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def progress_bar(*columns: TextColumn) -> Progress:
+    """Return a bar on stderr that vanishes when it is done, and shows nothing where stderr is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def percent(share: float) -> str:
+    """Return 0.7134 as "71.3 %"."""
+    return f"{100 * share:.1f} %"
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Turn an import that fails inside the block into the sentence that says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("mien"):
+            raise
+        raise MissingExtraError(extra, error.name) from error

@@ -1,0 +1,119 @@
+"""`mien train`: a recipe and a FaceSet -> a run folder."""
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import TextColumn
+from rich.table import Table
+
+from mien.apps.cli import show
+from mien.errors import RecipeError
+
+if TYPE_CHECKING:
+    from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
+    from mien.training.run_folder import RunFolder
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe's name, or a YAML file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of a prepared FaceSet.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to make the run folder in.")] = Path("runs"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: optimiser.lr=0.01.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder instead.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
+) -> None:
+    """Train a network by a recipe."""
+    with show.needs("train"):
+        from mien.training.recipe import load_recipe
+        from mien.training.run_folder import RunFolder
+        from mien.training.train import resume as go_on
+        from mien.training.train import train as start
+    if list_:
+        _list_recipes()
+        return
+    if resume is None and (recipe is None or data is None):
+        raise RecipeError(
+            "To train, name a recipe and a FaceSet: mien train mien-s --data FACESET (`mien train --list` has all)."
+        )
+    if resume is not None and (recipe is not None or set_):
+        raise RecipeError("A resumed run keeps its own recipe; give --resume without a recipe and without --set.")
+    bar, watcher = _watch()
+    with bar:
+        if resume is not None:
+            run = go_on(RunFolder(resume), watcher=watcher)
+        else:
+            assert recipe is not None
+            assert data is not None
+            run = start(load_recipe(recipe, set_ or ()), data=data, out=out, watcher=watcher)
+    _print_end(run)
+
+
+def _list_recipes() -> None:
+    from mien.training.recipe import load_recipe, recipe_files
+
+    table = Table("recipe", "network", "epochs", "about")
+    for name in recipe_files():
+        recipe = load_recipe(name)
+        table.add_row(name, recipe.network, str(recipe.epochs), recipe.about)
+    show.out.print(table)
+
+
+def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
+    """Return a watcher and what must be open around it: a bar in a terminal, plain lines elsewhere."""
+    from mien.training.callbacks import Watcher
+
+    if not sys.stderr.isatty():
+
+        class Lines(Watcher):
+            """Prints a line an epoch."""
+
+            def on_epoch(self, metrics: "EpochMetrics") -> None:
+                """Print the line."""
+                show.err.print(_epoch_line(metrics), soft_wrap=True)
+
+        return nullcontext(), Lines()
+
+    bar = show.progress_bar(TextColumn("{task.fields[numbers]}"))
+    task = bar.add_task("epoch 1", total=None, numbers="")
+
+    class Bar(Watcher):
+        """Moves the bar at each step, prints a line above it at each epoch."""
+
+        def on_step(self, progress: "StepProgress") -> None:
+            """Move the bar."""
+            bar.update(
+                task,
+                description=f"epoch {progress.epoch}",
+                completed=progress.step,
+                total=progress.steps,
+                numbers=f"loss {progress.loss:.3f} · accuracy {progress.accuracy:.3f} · "
+                f"{progress.faces_per_s:,.0f} faces/s",
+            )
+
+        def on_epoch(self, metrics: "EpochMetrics") -> None:
+            """Print the line."""
+            bar.console.print(_epoch_line(metrics))
+
+    return bar, Bar()
+
+
+def _epoch_line(metrics: "EpochMetrics") -> str:
+    return (
+        f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.3f}  accuracy {metrics.train_accuracy:.3f}  "
+        f"validation loss {metrics.validation_loss:.3f}  accuracy {metrics.validation_accuracy:.3f}  "
+        f"{metrics.faces_per_s:,.0f} faces/s  {metrics.seconds:.0f} s"
+    )
+
+
+def _print_end(run: "RunFolder") -> None:
+    score = run.card().score
+    show.out.print(
+        f"{run.path}: {show.percent(score.accuracy)} of {score.n:,} faces of {score.split}. "
+        f"Next: mien evaluate {run.path} --data FACESET, mien export {run.path} --out model.onnx",
+        soft_wrap=True,
+    )

@@ -1,0 +1,40 @@
+"""`mien weights`: the model files that are fetched once or added by hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mien.apps.cli import show
+from mien.errors import WeightsError, unknown_name
+from mien.weights import PINNED, add, at_hand
+from mien.weights import fetch as fetch_file
+
+app = typer.Typer(name="weights", help="Model files that do not ship with mien.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the files mien knows, and whether each is at hand."""
+    table = Table("name", "file", "kB", "licence", "at hand")
+    for name, pinned in PINNED.items():
+        path = at_hand(name)
+        table.add_row(
+            name, pinned.filename, str(pinned.size_bytes // 1000), pinned.licence, str(path.parent) if path else "no"
+        )
+    show.out.print(table)
+
+
+@app.command("add")
+def add_file(file: Annotated[Path, typer.Argument(help="A file fetched by hand; its SHA-256 is checked.")]) -> None:
+    """Add a file that was fetched by hand, on a machine without network."""
+    show.out.print(f"Added {add(file)}.")
+
+
+@app.command()
+def fetch(name: Annotated[str, typer.Argument(help="A name that `mien weights list` shows.")]) -> None:
+    """Download a file and check its SHA-256."""
+    if name not in PINNED:
+        raise WeightsError(unknown_name("weights file", name, PINNED))
+    show.out.print(f"{name} is at {fetch_file(name)}", soft_wrap=True)

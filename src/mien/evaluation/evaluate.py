@@ -1,0 +1,92 @@
+"""The flow of an evaluation: a run folder or a model file, and a split -> an Evaluation."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.card import ModelCard
+from mien.classifier import Classifier
+from mien.data.faceset import FaceSet, open_faceset
+from mien.errors import ModelError
+from mien.evaluation.metrics import Evaluation, score
+from mien.evaluation.private_test import PRIVATE_TEST, log_look
+from mien.files import sha256
+from mien.training.run_folder import RunFolder, TorchClassifier
+
+BATCH = 256
+
+
+class FaceClassifier(Protocol):
+    """Anything that turns faces into probabilities and says what it is."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+
+    def probabilities(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (N, labels) for (N, face_px, face_px[, 3]) uint8 faces."""
+
+
+def evaluate(
+    model: str, *, data: Path, split: str, progress: Callable[[float], None] = lambda share: None
+) -> Evaluation:
+    """Evaluate a model on one split, single view, and log the look if the split is PrivateTest.
+
+    Args:
+        model: A run folder, a model file or a bundled model's name.
+        data: Folder of a prepared FaceSet.
+        split: Name of one of its splits.
+        progress: Called now and then with the share of the faces done, 0-1.
+
+    Raises:
+        DataError: The FaceSet is broken or has no such split.
+        ModelError: No such model, or one with other classes or another face size.
+        TrainingError: A run that has not finished.
+    """
+    faces = open_faceset(data).split(split)
+    classifier, weights = open_classifier(model)
+    check_fit(classifier.card, faces)
+    probabilities = predict(classifier, faces, progress)
+    evaluation = score(
+        probabilities, faces.labels, faces.label_names, model=classifier.card.name, data=faces.name, split=split
+    )
+    if split == PRIVATE_TEST:
+        log_look(evaluation, classifier.card, model_sha256=sha256(weights))
+    return evaluation
+
+
+def open_classifier(model: str) -> tuple[FaceClassifier, Path]:
+    """Return a model, ready to be asked, and the file its weights are in."""
+    if Path(model).is_dir():
+        run = RunFolder(Path(model))
+        return TorchClassifier(run), run.checkpoint_path
+    classifier = Classifier(model, threads=2)
+    return classifier, classifier.path
+
+
+def check_fit(card: ModelCard, faces: FaceSet) -> None:
+    """Raise ModelError unless the model takes such faces and knows their classes."""
+    if set(card.labels) != set(faces.label_names):
+        raise ModelError(
+            f"Model {card.name} knows {', '.join(card.labels)}, and {faces.name} has {', '.join(faces.label_names)}; "
+            "evaluate it on faces with the same classes."
+        )
+    shape = (card.input.face_px,) * 2 + ((3,) if card.input.channels == 3 else ())
+    if faces.faces_u8.shape[1:] != shape:
+        raise ModelError(
+            f"Model {card.name} takes faces of {shape}, and {faces.name} has {faces.faces_u8.shape[1:]}; "
+            "prepare the faces at that size."
+        )
+
+
+def predict(classifier: FaceClassifier, faces: FaceSet, progress: Callable[[float], None]) -> NDArray[np.float32]:
+    """Return (N, K) probabilities, columns in the order of the FaceSet's labels."""
+    batches = []
+    for start in range(0, len(faces), BATCH):
+        batches.append(classifier.probabilities(faces.faces_u8[start : start + BATCH]))
+        progress(min(1.0, (start + BATCH) / len(faces)))
+    columns = [classifier.card.labels.index(name) for name in faces.label_names]
+    return np.concatenate(batches)[:, columns]

@@ -1,0 +1,35 @@
+"""The log of looks at PrivateTest: it is for reporting, never for choosing, and each look is written down."""
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mien.card import ModelCard
+from mien.evaluation.metrics import Evaluation
+
+PRIVATE_TEST = "PrivateTest"
+LOG = Path("results") / "private_test_log.csv"
+COLUMNS = ("date", "model", "commit", "recipe_sha256", "model_sha256", "n", "accuracy", "standard_error", "macro_f1")
+
+
+def log_look(evaluation: Evaluation, card: ModelCard, *, model_sha256: str) -> None:
+    """Append one look to results/private_test_log.csv below the current folder."""
+    LOG.parent.mkdir(exist_ok=True)
+    new = not LOG.exists()
+    with LOG.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        writer.writerow(
+            [
+                datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                card.name,
+                card.provenance.commit,
+                card.provenance.recipe_sha256,
+                model_sha256,
+                evaluation.n,
+                f"{evaluation.accuracy:.5f}",
+                f"{evaluation.standard_error:.5f}",
+                f"{evaluation.macro_f1:.5f}",
+            ]
+        )

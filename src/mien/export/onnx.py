@@ -1,0 +1,90 @@
+"""Write a run's network as ONNX, with its card inside, and prove that it answers as torch does."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mien.card import METADATA_KEY, ModelCard
+from mien.classifier import Classifier
+from mien.data.faceset import open_faceset
+from mien.errors import ExportError
+from mien.files import check_writable, written_beside
+from mien.preprocess import InputSpec, network_input
+from mien.training.run_folder import RunFolder, network_logits
+
+PARITY_FACES = 256
+TOLERANCE = 1e-4  # on logits: float32 sums in another order differ by a few 1e-6
+OPSET = 20  # the first with a Gelu operator
+
+
+def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
+    """Write a finished run as an ONNX file.
+
+    Args:
+        run: The run; its final weights are written.
+        out: The file to write.
+        data: FaceSet whose validation faces are compared; by default the one the run was trained on.
+
+    Returns:
+        The largest difference between torch's logits and onnxruntime's on 256 faces.
+
+    Raises:
+        ExportError: They differ by more than 1e-4; nothing is written then.
+        DataError: The FaceSet is not there; name it with `data`.
+        TrainingError: The run has not finished.
+    """
+    check_writable(out)
+    card, network = run.card(), run.network()
+    faceset = open_faceset(data or Path(run.environment()["data_folder"]))
+    faces_u8 = np.array(faceset.split(run.recipe.data.validate_on).faces_u8[:PARITY_FACES])
+    with written_beside(out) as beside:
+        onnx.save(to_onnx(network, card), beside)
+        difference = largest_difference(network, beside, faces_u8, card.input)
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"torch and onnxruntime differ by {difference:.2e} on {len(faces_u8)} faces, and {TOLERANCE:.0e} is "
+                "the most allowed; nothing was written. Please report this with your versions of torch and onnxruntime."
+            )
+    return difference
+
+
+def to_onnx(network: nn.Module, card: ModelCard) -> onnx.ModelProto:
+    """Return the network as an ONNX model: input `faces` (N, C, H, W), output `logits` (N, K), the card as metadata."""
+    spec = card.input
+    example = torch.zeros(2, spec.channels, spec.view_px, spec.view_px)
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)  # it reports each step it takes
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own use of what torch deprecates
+            program = torch.onnx.export(
+                network.eval(),
+                (example,),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("faces_n")},),
+                input_names=["faces"],
+                output_names=["logits"],
+                opset_version=OPSET,
+                verbose=False,
+            )
+    finally:
+        exporter_log.setLevel(level)
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    model.producer_name, model.doc_string = "mien", card.limits
+    onnx.checker.check_model(model)
+    return model
+
+
+def largest_difference(network: nn.Module, file: Path, faces_u8: NDArray[np.uint8], spec: InputSpec) -> float:
+    """Return the largest absolute difference between torch's logits and those of the ONNX file."""
+    ours = network_logits(network, network_input(faces_u8, spec))
+    return float(np.abs(ours - Classifier(file).logits(faces_u8)).max())

@@ -1,0 +1,1 @@
+"""Pixels -> detect -> classify -> sinks. `reader.py` is the flow; read it first."""

@@ -1,0 +1,141 @@
+"""Photos, folders and clips -> upright frames with their own timestamps.
+
+In: paths, or an array.  Out: Frame after Frame, BGR.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError
+
+PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One upright picture.
+
+    Attributes:
+        image_bgr: (H, W, 3) uint8.
+        source: File it came from; "" for an array.
+        index: Number of the frame, counted from 0.
+        time_s: Its own timestamp in seconds; None for a photo.
+    """
+
+    image_bgr: NDArray[np.uint8]
+    source: str = ""
+    index: int = 0
+    time_s: float | None = None
+
+
+def media_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the photos and clips that the paths name, those in folders by name, at any depth.
+
+    Raises:
+        InputError: A path does not exist, a file is neither photo nor clip, or a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob("*")) if _is_media(file) and file.is_file()]
+            if not inside:
+                raise InputError(f"The folder {path} holds no photo and no clip ({_known_suffixes()}).")
+            found += inside
+        elif not path.exists():
+            raise InputError(f"There is no file {path}; check the spelling.")
+        elif not _is_media(path):
+            raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
+        else:
+            found.append(path)
+    return found
+
+
+def is_clip(path: Path) -> bool:
+    """Return whether a path names a clip, by its suffix."""
+    return path.suffix.lower() in CLIP_SUFFIXES
+
+
+def frames(path: Path) -> Iterator[Frame]:
+    """Yield the one frame of a photo, or each frame of a clip.
+
+    Raises:
+        InputError: The file is missing, empty, truncated, or not what its name says.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}; check the spelling.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+    if is_clip(path):
+        yield from _clip_frames(path)
+    else:
+        yield Frame(_photo(path), source=str(path))
+
+
+def frame_count(path: Path) -> int | None:
+    """Return how many frames a file says it has, for a progress bar; None if it does not say."""
+    if not is_clip(path):
+        return 1
+    import av
+
+    try:
+        with av.open(path) as container:
+            return container.streams.video[0].frames or None
+    except (av.FFmpegError, IndexError):
+        return None
+
+
+def _photo(path: Path) -> NDArray[np.uint8]:
+    """Return (H, W, 3) BGR: turned upright by its EXIF flag, transparent parts white, 16 bits brought to 8."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):
+                image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{path} is not a picture, whatever its name says; wanted JPEG, PNG, WebP or the like."
+        ) from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of these for broken files
+        raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
+
+
+def _clip_frames(path: Path) -> Iterator[Frame]:
+    import av  # here, since reading a photo should not wait for it
+
+    try:
+        with av.open(path) as container:
+            if not container.streams.video:
+                raise InputError(f"{path} has no video stream.")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            index = -1
+            for index, frame in enumerate(container.decode(stream)):
+                image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                if frame.rotation:  # counter-clockwise degrees, as phones write it
+                    image = np.ascontiguousarray(np.rot90(image, frame.rotation // 90))
+                yield Frame(image, source=str(path), index=index, time_s=frame.time)
+            if index < 0:
+                raise InputError(f"{path} has a video stream without a single frame; copy or download it again.")
+    except av.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a clip ({error.strerror}); copy or download it again.") from error
+
+
+def _is_media(path: Path) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES | CLIP_SUFFIXES
+
+
+def _known_suffixes() -> str:
+    return " ".join(sorted(suffix[1:] for suffix in PHOTO_SUFFIXES | CLIP_SUFFIXES))

@@ -1,0 +1,237 @@
+"""The command line as a user meets it: what it prints, what it writes, its exit codes."""
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mien.evaluation.evaluate import evaluate
+from mien.training.run_folder import RunFolder
+from tests.conftest import CLIP_TIMES_MS, TINY
+
+Mien = Callable[..., tuple[int, str, str]]
+
+
+def test_help_names_every_command(mien: Mien) -> None:
+    code, out, _ = mien("--help")
+    assert code == 0
+    for command in ("read", "data", "train", "evaluate", "export", "models", "weights"):
+        assert f" {command} " in out
+
+
+def test_read_prints_a_line_a_face(mien: Mien, astronaut: Path) -> None:
+    code, out, err = mien("read", astronaut)
+    assert code == 0
+    assert "astronaut.png" in out
+    assert "happy" in out
+    assert "detector haar" in err
+    assert "mien weights fetch yunet" in err, "says how to get a better detector"
+
+
+def test_read_json_is_json_and_nothing_else(mien: Mien, astronaut: Path, clip: Path) -> None:
+    code, out, err = mien("read", astronaut, clip, "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert err == ""
+    assert [row["face"] for row in rows] == [0, 0, 0, None, 0, 0]
+    assert [row["time_s"] for row in rows[1:]] == pytest.approx([ms / 1000 for ms in CLIP_TIMES_MS])
+    assert rows[0]["dominant_emotion"] == "happy"
+
+
+def test_read_writes_tables_and_pictures(mien: Mien, clip: Path, tmp_path: Path) -> None:
+    for suffix in (".csv", ".parquet", ".jsonl"):
+        code, out, _ = mien("read", clip, "--out", tmp_path / f"r{suffix}", "--annotate", tmp_path / "r.mp4")
+        assert code == 0
+        assert "5 frames to 0.40 s, 4 faces in 4 of them" in out
+    assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 5
+    with (tmp_path / "r.csv").open() as file:
+        assert len(list(csv.reader(file))) == 6
+    assert (tmp_path / "r.mp4").stat().st_size > 1000
+
+
+def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
+    mien: Mien, astronaut: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "c.jpg"):
+        Image.open(astronaut).convert("RGB").save(folder / name)
+    (folder / "b.jpg").write_text("no picture")
+    code, out, err = mien("read", folder, "--out", tmp_path / "r.csv", "--annotate", tmp_path / "drawn")
+    assert code == 1
+    assert out.count("happy") == 2
+    assert "b.jpg is not a picture" in err
+    assert "1 of 3 files could not be read" in err
+    with (tmp_path / "r.csv").open() as file:
+        assert [Path(row["source"]).name for row in csv.DictReader(file)] == ["a.jpg", "c.jpg"]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.jpg", "c.jpg"]
+
+
+def test_a_photo_without_faces_says_so(mien: Mien, tmp_path: Path) -> None:
+    Image.new("RGB", (200, 200), "grey").save(tmp_path / "wall.png")
+    code, out, _ = mien("read", tmp_path / "wall.png")
+    assert code == 0
+    assert "no face found" in out
+
+
+def test_a_clip_without_faces_gives_rows_without_faces(mien: Mien, shared: Path) -> None:
+    code, out, _ = mien("read", shared / "media" / "no_face.mp4", "--json", "--detector", "haar")
+    rows = json.loads(out)
+    assert code == 0
+    assert len(rows) == 95
+    assert all(row["face"] is None for row in rows)
+
+
+def test_the_clip_with_one_face_gives_its_72_rows(mien: Mien, shared: Path) -> None:
+    code, out, _ = mien("read", shared / "media" / "single_face.mp4", "--json")
+    assert code == 0
+    assert [row["frame"] for row in json.loads(out)] == list(range(72))
+
+
+def test_added_yunet_becomes_the_default(mien: Mien, shared: Path) -> None:
+    code, out, _ = mien("weights", "add", shared / "models" / "face_detection_yunet_2023mar.onnx")
+    assert (code, out) == (0, "Added yunet.\n")
+    assert "yunet" in mien("weights", "list")[1]
+    code, out, _ = mien("read", shared / "media" / "multi_face.jpg", "--json")
+    rows = json.loads(out)
+    assert len(rows) == 5
+    assert sum(row["dominant_emotion"] == "happy" for row in rows) >= 4
+
+
+def test_the_whole_way(mien: Mien, write_fer2013: Callable[..., Path], astronaut: Path, tmp_path: Path) -> None:
+    """fer2013.csv in, a face read by one's own model out; every command as the README has it."""
+    faces, runs = tmp_path / "fer2013.faceset", tmp_path / "runs"
+    code, out, _ = mien("data", "prepare", write_fer2013(), "--out", faces)
+    assert (code, "70 faces (42 Training, 14 PublicTest, 14 PrivateTest)" in out) == (0, True)
+    code, out, _ = mien("data", "describe", faces)
+    assert (code, "0 faces of PublicTest have a twin in Training" in out) == (0, True)
+    assert (faces / "contact-sheet.png").is_file()
+
+    settings = [word for setting in (*TINY, "epochs=2") for word in ("--set", setting)]
+    code, out, err = mien("train", "mien-s", "--data", faces, "--out", runs, *settings)
+    assert code == 0
+    assert "of 14 faces of PublicTest" in out
+    assert [line.split()[1] for line in err.splitlines() if line.startswith("epoch")] == ["1", "2"]
+    code, out, _ = mien("evaluate", runs / "tiny-001", "--data", faces)
+    assert (code, "n = 14: accuracy" in out, "macro F1" in out) == (0, True, True)
+    assert "is ╲ called" in out
+    code, out, _ = mien("export", runs / "tiny-001", "--out", tmp_path / "own.onnx")
+    assert (code, "own.onnx" in out) == (0, True)
+    code, out, _ = mien("read", astronaut, "--model", tmp_path / "own.onnx", "--json")
+    assert (code, len(json.loads(out))) == (0, 1)
+
+
+def test_evaluate_json_is_the_evaluation(mien: Mien, tiny_run: RunFolder, faceset_folder: Path) -> None:
+    code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--json")
+    expected = evaluate(str(tiny_run.path), data=faceset_folder, split="PublicTest")
+    assert code == 0
+    assert json.loads(out) == json.loads(json.dumps(expected.as_dict()))
+
+
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(mien: Mien, tiny_run: RunFolder) -> None:
+    before = tiny_run.predictions_path.read_bytes()
+    assert mien("train", "--resume", tiny_run.path)[0] == 0
+    assert tiny_run.predictions_path.read_bytes() == before
+
+
+def test_models_lists_and_shows(mien: Mien) -> None:
+    code, out, _ = mien("models")
+    assert code == 0
+    assert "`mien read` uses mien-s" in out
+    listed = json.loads(mien("models", "--json")[1])
+    assert listed["bundled"]["mien-s"]["labels"][3] == "happy"
+    assert listed["networks"]["mien-s"]["parameters"] == 2_090_240
+    code, out, _ = mien("models", "mien-s")
+    assert (code, "2,090,240" in out, "Art. 5(1)(f)" in " ".join(out.split())) == (0, True, True)
+    assert json.loads(mien("models", "mien-tiny", "--json")[1])["network"]["layers"][0]["kind"] == "WhitenedStem"
+
+
+def test_recipes_are_listed(mien: Mien) -> None:
+    code, out, _ = mien("train", "--list")
+    assert (code, "mien-s" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["read", "missing.jpg"], "There is no file missing.jpg"),
+        (["read", "empty.jpg"], "empty.jpg is empty"),
+        (["read", "text.jpg"], "text.jpg is not a picture"),
+        (["read", "short.jpg"], "short.jpg cannot be read to its end"),
+        (["read", "face.jpg", "--out", "no/folder/x.csv"], "the folder no/folder does not exist"),
+        (["read", "face.jpg", "--out", "/proc/x.csv"], "Cannot write /proc/x.csv"),
+        (["read", "face.jpg", "--out", "/proc/x.parquet"], "Cannot write /proc/x.parquet"),
+        (["read", "face.jpg", "--annotate", "/proc/x.jpg"], "Cannot write /proc/x.jpg"),
+        (["read", "face.jpg", "--out", "x.xlsx"], "must end in one of .csv"),
+        (["read", "face.jpg", "--annotate", "no/folder/x.jpg"], "the folder no/folder does not exist"),
+        (["read", "face.jpg", "text.jpg", "--annotate", "x.jpg"], "give the name of a folder"),
+        (["read", "face.jpg", "--annotate", "face.jpg"], "the very file that is read"),
+        (["read", "face.jpg", "--model", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),
+        (["read", "face.jpg", "--model", "text.jpg"], "not an ONNX model"),
+        (["read", "face.jpg", "--detector", "hare"], "There is no detector 'hare'; did you mean haar"),
+        (["data", "prepare", "row17.csv", "--out", "x"], "row17.csv:17: 2,303 pixels"),
+        (["data", "prepare", "label9.csv", "--out", "x"], "label9.csv:4: emotion '9' is not 0-6"),
+        (["data", "prepare", "column.csv", "--out", "x"], "has no column pixels"),
+        (["data", "prepare", "missing.csv", "--out", "x"], "There is no file missing.csv"),
+        (["data", "prepare", "empty.jpg", "--out", "x"], "empty.jpg is empty"),
+        (["data", "prepare", "label9.csv", "--out", "no/x"], "the folder no does not exist"),
+        (["data", "prepare", "label9.csv", "--out", "."], "exists already"),
+        (["data", "describe", "."], "is not a FaceSet"),
+        (["train", "mien-z", "--data", "."], "There is no recipe 'mien-z'; did you mean mien-s"),
+        (["train", "mien-s", "--data", ".", "--set", "epoch=3"], "no key 'epoch'; did you mean epochs"),
+        (["train", "mien-s", "--data", "."], "is not a FaceSet"),
+        (["train", "mien-s"], "name a recipe and a FaceSet"),
+        (["train", "--resume", "."], "is not a run folder"),
+        (["evaluate", ".", "--data", "."], "is not a FaceSet"),
+        (["evaluate", "mien-z", "--data", "faces"], "There is no model 'mien-z'"),
+        (["evaluate", "mien-s", "--data", "faces", "--split", "Test"], "no split 'Test'"),
+        (["export", ".", "--out", "x.onnx"], "is not a run folder"),
+        (["models", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),
+        (["weights", "add", "text.jpg"], "none of the files mien knows"),
+        (["weights", "fetch", "yunnet"], "no weights file 'yunnet'; did you mean yunet"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_code_2_and_nothing_left_behind(
+    mien: Mien,
+    arguments: list[str],
+    sentence: str,
+    astronaut: Path,
+    write_fer2013: Callable[..., Path],
+    faceset_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.open(astronaut).convert("RGB").save("face.jpg")
+    content = Path("face.jpg").read_bytes()
+    Path("short.jpg").write_bytes(content[: len(content) // 2])
+    Path("empty.jpg").touch()
+    Path("text.jpg").write_text("not a picture")
+    Path("faces").symlink_to(faceset_folder)
+    write_fer2013(
+        lambda rows: rows.__setitem__(15, (*rows[15][:1], rows[15][1].rpartition(" ")[0], "Training")), name="row17.csv"
+    )
+    write_fer2013(lambda rows: rows.__setitem__(2, ("9", *rows[2][1:])), name="label9.csv")
+    write_fer2013(header="emotion,pixel,Usage", name="column.csv")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = mien(*arguments)
+    assert code == 2, err
+    assert sentence in err
+    assert err.startswith("mien: ")
+    assert err.count("\n") == 1, "one sentence on one line"
+    assert "Traceback" not in err
+    assert not [line for line in out.splitlines() if line.strip("[] ")], "nothing is printed as if it had worked"
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(mien: Mien, astronaut: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    code, _, err = mien("read", astronaut, "--out", locked / "x.csv")
+    assert (code, "no permission" in err) == (2, True)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mien.errors import ModelError
+from mien.models.mien_nets import WhitenedStem
+from mien.models.registry import build, networks, register
+from mien.models.summary import summarise
+
+NAMES = list(networks())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("channels", "classes"), [(1, 7), (3, 8)])
+def test_every_network_gives_finite_logits_and_a_gradient_to_every_trained_weight(
+    name: str, channels: int, classes: int
+) -> None:
+    torch.manual_seed(0)
+    side = networks()[name].view_px
+    network = build(name, channels=channels, classes=classes)
+    logits = network(torch.randn(4, channels, side, side))
+    assert logits.shape == (4, classes)
+    F.cross_entropy(logits, torch.arange(4)).backward()
+    for weight_name, weight in network.named_parameters():
+        if weight.requires_grad:
+            assert weight.grad is not None, weight_name
+            assert torch.isfinite(weight.grad).all(), weight_name
+            assert weight.grad.abs().sum() > 0, weight_name
+
+
+def test_a_name_can_be_taken_only_once() -> None:
+    with pytest.raises(ValueError, match="Two networks"):
+        register("mien-s", source="", view_px=44)(lambda channels, classes: torch.nn.Identity())
+
+
+def test_an_unknown_network_lists_the_near_ones() -> None:
+    with pytest.raises(ModelError, match="no network 'mien-z'; did you mean mien-s"):
+        build("mien-z", channels=1, classes=7)
+
+
+def test_the_small_net_is_as_large_as_its_design_says() -> None:
+    """89 M multiply-accumulates and 2.1 M parameters at 44 px, counted by hand from the widths."""
+    layers = summarise(build("mien-s", channels=1, classes=7), channels=1, view_px=44)
+    convs = 16 * 32 * 22**2 + 9 * (
+        32 * 96 * 22**2 + 96 * 96 * 11**2 + 96 * 192 * 11**2 + 192 * 192 * 5**2 + (192 + 320) * 320 * 5**2
+    )
+    assert sum(layer.macs for layer in layers) == convs + 640 * 7
+    weights = 16 * 32 + 9 * (32 * 96 + 96 * 96 + 96 * 192 + 192 * 192 + (192 + 320) * 320) + 640 * 7
+    norms = 2 * 2 * (96 + 192 + 320)
+    assert sum(layer.parameters for layer in layers) == weights + norms
+
+
+def test_the_stem_whitens() -> None:
+    """Its outputs over the patches it was fitted on have the identity as covariance, up to the small floor."""
+    rows = np.random.default_rng(0).normal(size=(64, 1, 44, 44)).cumsum(-1).cumsum(-2)
+    inputs = torch.from_numpy(rows / rows.std()).float()
+    stem = WhitenedStem(1, size=4, stride=4)
+    stem.fit(inputs)
+    outputs = F.conv2d(inputs, stem.weight, stride=4)[:, :16].transpose(0, 1).flatten(1)
+    covariance = (outputs @ outputs.T / outputs.shape[1]).numpy()
+    variances = np.diag(covariance)
+    assert np.abs(covariance - np.diag(variances)).max() < 0.02
+    assert variances.max() == pytest.approx(1, abs=0.01)
+    np.testing.assert_array_equal(stem.weight[:16].numpy(), -stem.weight[16:].numpy())

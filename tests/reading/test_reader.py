@@ -1,0 +1,157 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien.data.faceset import open_faceset
+from mien.errors import DetectorError, InputError, ModelError
+from mien.labels import EXPRESSIONS
+from mien.preprocess import Box, network_input
+from mien.reading.detectors import Detection
+from mien.reading.reader import Reader
+from mien.reading.sources import Frame
+from mien.weights import add
+
+
+def test_a_photo_gives_its_faces(astronaut: Path) -> None:
+    (face,) = mien.read(astronaut)
+    assert face.dominant_emotion == face.expression == "happy"
+    assert face.labels == EXPRESSIONS
+    assert sum(face.probabilities) == pytest.approx(1, abs=1e-5)
+    assert face.confidence == max(face.probabilities)
+    assert (face.source, face.frame, face.time_s, face.face) == (str(astronaut), 0, None, 0)
+
+
+def test_as_dict_has_what_users_of_fer_and_deepface_know(astronaut: Path) -> None:
+    (face,) = mien.read(astronaut)
+    known = face.as_dict()
+    assert list(known) == ["box", "emotions", "dominant_emotion", "confidence"]
+    assert known["box"] == list(face.box_xywh_px)
+    assert list(known["emotions"]) == list(EXPRESSIONS)
+    assert known["emotions"][known["dominant_emotion"]] == known["confidence"]
+
+
+def test_arrays_are_bgr_unless_said(astronaut: Path) -> None:
+    rgb = np.asarray(Image.open(astronaut).convert("RGB"))
+    (of_file,) = mien.read(astronaut)
+    (of_bgr,) = mien.read(rgb[:, :, ::-1])
+    (of_rgb,) = mien.read(rgb, rgb=True)
+    assert of_bgr.probabilities == of_rgb.probabilities == of_file.probabilities
+    (of_grey,) = mien.read(np.asarray(Image.open(astronaut).convert("L")))
+    assert of_grey.dominant_emotion == "happy"
+
+
+def test_no_face_is_an_empty_list() -> None:
+    assert mien.read(np.full((200, 200, 3), 120, np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((10, 10, 3)), np.zeros((10, 10, 4), np.uint8), np.zeros((0, 10, 3), np.uint8), np.zeros(9, np.uint8)],
+)
+def test_an_array_that_is_no_image_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"must be uint8 of shape \(height, width, 3\)"):
+        mien.read(array)
+
+
+def test_a_clip_streams_every_frame_also_those_without_faces(clip: Path) -> None:
+    readings = list(Reader().stream(clip))
+    assert [len(reading.faces) for reading in readings] == [1, 1, 0, 1, 1]
+    assert [face.frame for face in mien.read(clip)] == [0, 1, 3, 4]
+    assert [face.time_s for face in mien.read(clip)] == pytest.approx([0, 0.04, 0.15, 0.4])
+
+
+class Boxes:
+    """A detector that finds what it is told."""
+
+    name = "boxes"
+
+    def __init__(self, *boxes: Box) -> None:
+        self._boxes = boxes
+
+    def find(self, image_bgr: np.ndarray) -> list[Detection]:
+        return [Detection(box, box, 1.0) for box in self._boxes]
+
+
+def test_the_same_face_gives_the_same_input_in_evaluation_and_in_reading(
+    fer2013_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit: a FER2013 face set into a photo and read there, against the same face out of the FaceSet."""
+    faces = np.asarray(open_faceset(fer2013_folder).split("PublicTest").faces_u8[:20])
+    reader = Reader()
+    seen: list[np.ndarray] = []
+    session = reader.classifier._session
+
+    class Listening:
+        def run(self, names: object, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            seen.append(next(iter(inputs.values())))
+            return session.run(names, inputs)
+
+    monkeypatch.setattr(reader.classifier, "_session", Listening())
+    reader.detector = Boxes((31.0, 17.0, 48.0, 48.0))
+    for face in faces:
+        photo = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+        photo[17:65, 31:79] = face[:, :, None]
+        reader.read(photo)
+    np.testing.assert_array_equal(np.concatenate(seen), network_input(faces, reader.classifier.card.input))
+
+
+def test_faces_are_numbered_largest_first_and_largest_reads_one(astronaut: Path) -> None:
+    image = np.asarray(Image.open(astronaut).convert("RGB"))
+    boxes = Boxes((0, 0, 30, 30), (10, 10, 90, 90), (50, 50, 60, 60))
+    reader = Reader()
+    reader.detector = boxes
+    assert [face.box_xywh_px[2] for face in reader.read(image)] == [90, 60, 30]
+    assert [face.face for face in reader.read(image)] == [0, 1, 2]
+    one = Reader(largest=True)
+    one.detector = boxes
+    assert [face.box_xywh_px for face in one.read(image)] == [(10, 10, 90, 90)]
+
+
+@pytest.mark.parametrize(("threshold", "expression"), [(0.0, "happy"), (1.01, "unsure")])
+def test_below_the_cards_threshold_a_face_is_unsure(astronaut: Path, threshold: float, expression: str) -> None:
+    reader = Reader()
+    card = reader.classifier.card
+    assert card.calibration is not None
+    reader.classifier.card = replace(card, calibration=replace(card.calibration, unsure_below=threshold))
+    (face,) = reader.read(astronaut)
+    assert (face.expression, face.dominant_emotion) == (expression, "happy")
+
+
+def test_unknown_models_and_detectors_are_refused() -> None:
+    with pytest.raises(ModelError, match="no model 'mien-xl'"):
+        Reader(model="mien-xl")
+    with pytest.raises(DetectorError, match="no detector 'dlip'"):
+        Reader(detector="dlip")
+
+
+def test_frames_can_be_read_one_by_one(astronaut: Path) -> None:
+    image = np.asarray(Image.open(astronaut).convert("RGB"))[:, :, ::-1]
+    reading = Reader().read_frame(Frame(np.ascontiguousarray(image), source="camera", index=7, time_s=1.5))
+    assert (reading.source, reading.frame, reading.time_s) == ("camera", 7, 1.5)
+    assert [(face.source, face.frame, face.time_s) for face in reading.faces] == [("camera", 7, 1.5)]
+
+
+@pytest.mark.parametrize("detector", ["haar", "yunet"])
+def test_the_group_photo(shared: Path, detector: str) -> None:
+    """Five happy people."""
+    add(shared / "models" / "face_detection_yunet_2023mar.onnx")
+    faces = mien.read(shared / "media" / "multi_face.jpg", detector=detector)
+    assert len(faces) == 5 if detector == "yunet" else len(faces) >= 4
+    assert sum(face.dominant_emotion == "happy" for face in faces) >= 4
+
+
+@pytest.mark.parametrize("name", ["obama.jpg", "biden.jpg"])
+@pytest.mark.parametrize("detector", ["haar", "yunet"])
+def test_the_portraits_are_happy(shared: Path, name: str, detector: str) -> None:
+    add(shared / "models" / "face_detection_yunet_2023mar.onnx")
+    (face,) = mien.read(shared / "media" / name, detector=detector)
+    assert face.dominant_emotion == "happy"
+
+
+def test_the_photo_with_alpha_is_read(shared: Path) -> None:
+    add(shared / "models" / "face_detection_yunet_2023mar.onnx")
+    assert [face.dominant_emotion for face in mien.read(shared / "media" / "Image_with_alpha.png")] == ["happy"]

@@ -1,0 +1,175 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mien.errors import OutputError
+from mien.labels import EXPRESSIONS, UNSURE
+from mien.reading.face_reading import FaceReading, FrameReading
+from mien.reading.reader import Reader
+from mien.reading.sinks.drawing import COLOURS, draw_faces
+from mien.reading.sinks.pictures import AnnotatedClip, AnnotatedFolder, picture_sink
+from mien.reading.sinks.tables import JsonStream, table_sink
+from mien.reading.sources import Frame, frames
+
+BLANK = np.full((120, 160, 3), 60, np.uint8)
+
+
+def _face(number: int = 0, box: tuple[int, int, int, int] = (30, 40, 50, 50), **changes: object) -> FaceReading:
+    probabilities = (0.05, 0.05, 0.05, 0.6, 0.05, 0.05, 0.15)
+    fields = {"source": "a.mp4", "frame": 3, "time_s": 0.25, "detection_score": 0.9, "unsure_below": 0.5}
+    return FaceReading(
+        face=number, box_xywh_px=box, labels=EXPRESSIONS, probabilities=probabilities, **(fields | changes)
+    )
+
+
+TWO = FrameReading("a.mp4", 3, 0.25, (_face(0), _face(1, unsure_below=0.7)))
+NONE = FrameReading("a.mp4", 4, 0.5, ())
+FRAME = Frame(BLANK, "a.mp4", 3, 0.25)
+
+
+def _written(path: Path) -> Path:
+    with table_sink(path, EXPRESSIONS) as sink:
+        sink.write(FRAME, TWO)
+        sink.write(FRAME, NONE)
+    return path
+
+
+def test_csv_has_a_row_a_face_and_one_for_a_frame_without(tmp_path: Path) -> None:
+    with _written(tmp_path / "r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["frame"], row["time_s"], row["face"]) for row in rows] == [
+        ("3", "0.25", "0"),
+        ("3", "0.25", "1"),
+        ("4", "0.5", ""),
+    ]
+    assert [row["expression"] for row in rows] == ["happy", UNSURE, ""]
+    assert [row["dominant_emotion"] for row in rows] == ["happy", "happy", ""]
+    assert (rows[0]["x"], rows[0]["h"], rows[0]["happy"]) == ("30", "50", "0.6")
+
+
+def test_parquet_has_the_same_rows_with_types(tmp_path: Path) -> None:
+    table = pq.read_table(_written(tmp_path / "r.parquet"))
+    assert table["face"].to_pylist() == [0, 1, None]
+    assert table["time_s"].to_pylist() == [0.25, 0.25, 0.5]
+    assert table["happy"].to_pylist() == [pytest.approx(0.6), pytest.approx(0.6), None]
+    assert str(table.schema.field("frame").type) == "int64"
+
+
+def test_parquet_without_any_face_has_the_same_types(tmp_path: Path) -> None:
+    with table_sink(tmp_path / "none.parquet", EXPRESSIONS) as sink:
+        sink.write(FRAME, NONE)
+    assert pq.read_schema(tmp_path / "none.parquet") == pq.read_schema(_written(tmp_path / "r.parquet"))
+
+
+def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:
+    with table_sink(tmp_path / "r.parquet", EXPRESSIONS) as sink:
+        for _ in range(5000):
+            sink.write(FRAME, TWO)
+    assert pq.ParquetFile(tmp_path / "r.parquet").metadata.num_row_groups > 1
+    assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 10_000
+
+
+def test_json_lines_and_the_json_array_have_the_form_of_as_dict(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in _written(tmp_path / "r.jsonl").read_text().splitlines()]
+    stream = io.StringIO()
+    with JsonStream(stream) as sink:
+        sink.write(FRAME, TWO)
+        sink.write(FRAME, NONE)
+    assert json.loads(stream.getvalue()) == lines
+    assert {key: lines[0][key] for key in TWO.faces[0].as_dict()} == TWO.faces[0].as_dict()
+    assert lines[2] == dict.fromkeys(lines[0]) | {"source": "a.mp4", "frame": 4, "time_s": 0.5}
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.parquet", "r.jsonl"])
+def test_a_reading_that_fails_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("old")
+    with pytest.raises(RuntimeError), table_sink(tmp_path / name, EXPRESSIONS) as sink:
+        sink.write(FRAME, TWO)
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+    assert (tmp_path / name).read_text() == "old"
+
+
+def test_a_table_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"must end in one of \.csv, \.jsonl, \.parquet"):
+        table_sink(tmp_path / "r.xlsx", EXPRESSIONS)
+
+
+def test_boxes_are_drawn_in_the_colour_of_the_expression() -> None:
+    drawn = draw_faces(BLANK, (_face(),))
+    colour = tuple(int(COLOURS["happy"][i : i + 2], 16) for i in (5, 3, 1))
+    assert tuple(drawn[60, 30].tolist()) == colour
+    assert (drawn[70:80, 45:65] == 60).all(), "the face itself is left alone"
+    assert (BLANK == 60).all(), "the original is left alone"
+
+
+@pytest.mark.parametrize("box", [(-20, -20, 60, 60), (140, 100, 60, 60), (0, 0, 160, 120), (70, 2, 20, 20)])
+def test_a_label_stays_inside_the_picture(box: tuple[int, int, int, int]) -> None:
+    drawn = draw_faces(BLANK, (_face(box=box),))
+    colour = np.array([int(COLOURS["happy"][i : i + 2], 16) for i in (5, 3, 1)])
+    filled = (drawn == colour).all(axis=2)
+    rows = [row for row in range(120) if filled[row].sum() > 25]
+    assert rows, "the label's ground is visible"
+
+
+def test_every_expression_has_a_colour_of_its_own() -> None:
+    assert set(COLOURS) == {*EXPRESSIONS, UNSURE}
+    assert len(set(COLOURS.values())) == len(COLOURS)
+
+
+def test_an_annotated_clip_keeps_frames_and_their_times(clip: Path, tmp_path: Path) -> None:
+    reader = Reader()
+    with picture_sink(tmp_path / "boxes.mp4", clip) as sink:
+        reader.read_into([sink], [clip])
+    with av.open(tmp_path / "boxes.mp4") as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p"), "what every browser plays"
+        times = [frame.time for frame in container.decode(stream)]
+    assert times == pytest.approx([frame.time_s for frame in frames(clip)], abs=1e-4)
+    head = (tmp_path / "boxes.mp4").read_bytes()
+    assert head.index(b"moov") < head.index(b"mdat"), "the index comes first, so that a browser starts at once"
+
+
+def test_a_clip_of_odd_sides_can_be_annotated(tmp_path: Path) -> None:
+    with AnnotatedClip(tmp_path / "odd.mp4") as sink:
+        for index in range(3):
+            sink.write(Frame(BLANK[:99, :101], "a.mp4", index, index / 10), NONE)
+    with av.open(tmp_path / "odd.mp4") as container:
+        assert [frame.to_ndarray(format="rgb24").shape for frame in container.decode(video=0)] == [(98, 100, 3)] * 3
+
+
+def test_a_clip_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), AnnotatedClip(tmp_path / "x.mp4") as sink:
+        sink.write(FRAME, TWO)
+        raise RuntimeError
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+def test_a_folder_takes_photos_and_clips_and_keeps_names_apart(clip: Path, astronaut: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "clip.mp4").write_bytes(clip.read_bytes())
+    for suffix in (".png", ".jpg"):
+        Image.open(astronaut).convert("RGB").save(source / f"face{suffix}")
+    with AnnotatedFolder(tmp_path / "out") as sink:
+        summary = Reader().read_into([sink], sorted(source.iterdir()))
+    assert (summary.files, summary.frames, summary.faces) == (3, 7, 6)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "face-2.jpg", "face.jpg"]
+
+
+def test_what_is_read_is_never_overwritten(astronaut: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="the very file that is read"):
+        picture_sink(astronaut, astronaut)
+
+
+@pytest.mark.parametrize(("target", "source"), [("x.mp4", "a.jpg"), ("x.jpg", "a.mp4"), ("x.txt", "a.jpg")])
+def test_a_photo_becomes_a_photo_and_a_clip_a_clip(tmp_path: Path, target: str, source: str) -> None:
+    with pytest.raises(OutputError, match="its name must end in"):
+        picture_sink(tmp_path / target, tmp_path / source)

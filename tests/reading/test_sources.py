@@ -1,0 +1,146 @@
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.errors import InputError
+from mien.reading.sources import frame_count, frames, media_files
+from tests.conftest import CLIP_TIMES_MS, write_clip
+
+
+def _photo(path: Path) -> np.ndarray:
+    (frame,) = frames(path)
+    assert (frame.index, frame.time_s, frame.source) == (0, None, str(path))
+    return frame.image_bgr
+
+
+def _gradient(height: int = 40, width: int = 60) -> np.ndarray:
+    """RGB that differs in every corner."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([4 * x, 6 * y, np.full_like(x, 90)], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".tiff", ".jpg"])
+def test_a_photo_comes_as_bgr(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"photo{suffix}"
+    options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
+    Image.fromarray(_gradient()).save(path, **options)
+    difference = np.abs(_photo(path).astype(int) - _gradient()[:, :, ::-1])
+    assert difference.max() <= (4 if suffix == ".jpg" else 0)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [(1, lambda p: p), (3, lambda p: p[::-1, ::-1]), (6, lambda p: np.rot90(p, -1)), (8, lambda p: np.rot90(p))],
+)
+def test_a_photo_is_turned_upright_by_its_exif_flag(tmp_path: Path, orientation: int, turned) -> None:  # type: ignore[no-untyped-def]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(_gradient()).save(tmp_path / "photo.png", exif=exif)
+    np.testing.assert_array_equal(_photo(tmp_path / "photo.png"), turned(_gradient())[:, :, ::-1])
+
+
+def test_transparent_parts_become_white(tmp_path: Path) -> None:
+    pixels = np.dstack([_gradient(), np.full((40, 60), 255, np.uint8)])
+    pixels[:10, :, 3] = 0
+    Image.fromarray(pixels, "RGBA").save(tmp_path / "photo.png")
+    image = _photo(tmp_path / "photo.png")
+    assert (image[:10] == 255).all()
+    np.testing.assert_array_equal(image[10:], _gradient()[10:, :, ::-1])
+
+
+def test_sixteen_bits_grey_and_palette_become_eight_bits_colour(tmp_path: Path) -> None:
+    grey = np.arange(0, 65536, 64, dtype=np.uint16).reshape(32, 32)
+    Image.fromarray(grey).save(tmp_path / "sixteen.png")
+    np.testing.assert_array_equal(_photo(tmp_path / "sixteen.png")[:, :, 1], grey // 257)
+    Image.fromarray(_gradient()).quantize(16).save(tmp_path / "palette.gif")
+    assert _photo(tmp_path / "palette.gif").shape == (40, 60, 3)
+
+
+def test_each_frame_of_a_clip_has_its_own_time(clip: Path) -> None:
+    read = list(frames(clip))
+    assert [frame.index for frame in read] == list(range(5))
+    assert [frame.time_s for frame in read] == pytest.approx([ms / 1000 for ms in CLIP_TIMES_MS])
+    assert read[0].image_bgr.shape == (320, 320, 3)
+    assert frame_count(clip) == 5
+
+
+def test_the_timestamps_of_the_real_clip_are_its_own(shared: Path) -> None:
+    import av
+
+    path = shared / "media" / "single_face.mp4"
+    with av.open(path) as container:
+        base = container.streams.video[0].time_base
+        packets = sorted(packet.pts for packet in container.demux(video=0) if packet.pts is not None)
+    assert [frame.time_s for frame in frames(path)] == pytest.approx([float(pts * base) for pts in packets])
+
+
+@pytest.mark.parametrize(("degrees", "turns"), [(90, -1), (180, 2), (270, 1)])
+def test_a_clip_is_turned_upright_by_its_rotation_flag(tmp_path: Path, degrees: int, turns: int) -> None:
+    """The flag is written into the file's track header by hand, as a phone does: clockwise degrees."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32] = 255  # the upper left quarter is white
+    path = write_clip(tmp_path / "clip.mp4", [picture] * 2, [0, 40])
+    content = path.read_bytes()
+    identity = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    turned = struct.pack(">9i", cos * 65536, sin * 65536, 0, -sin * 65536, cos * 65536, 0, 0, 0, 1 << 30)
+    header = content.index(b"tkhd")
+    place = content.index(identity, header)
+    path.write_bytes(content[:place] + turned + content[place + 36 :])
+    frame = next(iter(frames(path)))
+    np.testing.assert_allclose(frame.image_bgr.astype(int), np.rot90(picture, turns), atol=40)
+
+
+def test_folders_are_read_by_name_at_any_depth(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.PNG", "sub/c.mp4", "notes.txt"):
+        (tmp_path / "media" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "media" / name).touch()
+    found = media_files([tmp_path / "media"])
+    assert [path.relative_to(tmp_path / "media").as_posix() for path in found] == ["a.PNG", "b.jpg", "sub/c.mp4"]
+
+
+def test_paths_that_cannot_be_read_are_named_before_anything_is(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "empty").mkdir()
+    for path, sentence in [
+        ("missing.jpg", "There is no file"),
+        ("notes.txt", "neither a photo"),
+        ("empty", "no photo"),
+    ]:
+        with pytest.raises(InputError, match=sentence):
+            media_files([tmp_path / path])
+
+
+def _broken(path: Path, astronaut: Path, clip: Path) -> str:
+    """Write the broken file that the name stands for; return what its sentence must say."""
+    if path.name == "empty.jpg":
+        path.touch()
+        return "is empty"
+    if path.name == "text.jpg":
+        path.write_text("not a picture")
+        return "is not a picture"
+    if path.name == "text.mp4":
+        path.write_text("not a clip")
+        return "cannot be read as a clip"
+    if path.suffix == ".mp4":
+        path.write_bytes(clip.read_bytes()[:600])
+        return "cannot be read as a clip"
+    Image.open(astronaut).convert("RGB").save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return "cannot be read to its end"
+
+
+@pytest.mark.parametrize(
+    "name", ["empty.jpg", "text.jpg", "text.mp4", "short.mp4", "short.jpg", "short.png", "short.webp"]
+)
+def test_a_broken_file_is_one_clear_sentence(tmp_path: Path, astronaut: Path, clip: Path, name: str) -> None:
+    path = tmp_path / name
+    sentence = _broken(path, astronaut, clip)
+    with pytest.raises(InputError, match=sentence) as raised:
+        list(frames(path))
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from mien.classifier import Classifier, softmax
+from mien.data.faceset import open_faceset
+from mien.errors import ModelError
+from mien.labels import EXPRESSIONS
+
+
+def test_probabilities_are_shares_that_sum_to_one() -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
+    probabilities = Classifier().probabilities(faces)
+    assert probabilities.shape == (5, len(EXPRESSIONS))
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+    assert (probabilities >= 0).all()
+
+
+def test_no_face_gives_no_row() -> None:
+    assert Classifier().probabilities(np.empty((0,), np.uint8)).shape == (0, 7)
+
+
+def test_a_face_alone_and_in_a_batch_reads_the_same() -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (9, 48, 48), np.uint8)
+    model = Classifier()
+    alone = np.concatenate([model.logits(face[None]) for face in faces])
+    np.testing.assert_allclose(alone, model.logits(faces), atol=1e-4)
+
+
+def test_temperature_softens() -> None:
+    logits = np.array([[1.0, 3.0, 2.0]], np.float32)
+    np.testing.assert_allclose(softmax(logits), np.exp(logits) / np.exp(logits).sum(), rtol=1e-6)
+    assert softmax(logits, 2.0).max() < softmax(logits).max()
+
+
+def test_the_bundled_model_is_calibrated_and_says_where_it_comes_from() -> None:
+    card = Classifier().card
+    assert card.labels == EXPRESSIONS
+    assert card.calibration is not None
+    assert card.calibration.ece_after < card.calibration.ece_before + 0.005
+    assert card.calibration.ece_after < 0.05
+    assert len(card.provenance.commit) == 40, "trained from committed code"
+    assert "Art. 5(1)(f)" in card.limits
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="not an ONNX model"):
+        Classifier(path)
+
+
+def test_a_model_without_a_card(tmp_path: Path) -> None:
+    model = onnx.load(Classifier().path)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(ModelError, match="no mien card"):
+        Classifier(tmp_path / "x.onnx")
+
+
+def test_the_bundled_model_does_on_publictest_what_its_card_says(fer2013_folder: Path) -> None:
+    model = Classifier(threads=2)
+    faces = open_faceset(fer2013_folder).split("PublicTest")
+    right = model.probabilities(np.asarray(faces.faces_u8)).argmax(1) == faces.labels
+    assert right.mean() == pytest.approx(model.card.score.accuracy, abs=2 / len(faces))

@@ -1,0 +1,76 @@
+"""What the package promises as a whole: importing does nothing, the base install is light, files are written whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mien
+from mien.errors import OutputError
+from mien.files import written_beside
+
+HEAVY = ("torch", "lightning", "onnxruntime", "cv2", "av", "pyarrow", "matplotlib", "sklearn", "pydantic", "pandas")
+
+
+def _modules_after(code: str) -> set[str]:
+    command = [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_mien_loads_nothing_heavy() -> None:
+    assert not {name for name in HEAVY if name in _modules_after("import mien")}
+
+
+def test_reading_never_loads_the_training_rooms() -> None:
+    loaded = _modules_after("import mien.reading.reader, mien.classifier, mien.reading.sinks.tables")
+    assert not loaded & {"torch", "lightning", "matplotlib", "pandas", "sklearn", "yaml", "pydantic"}
+
+
+def test_reading_runs_where_the_training_packages_are_missing(astronaut: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'lightning', 'sklearn', 'yaml', 'onnx']));"
+        f"sys.argv = ['mien', 'read', {str(astronaut)!r}, '--json'];"
+        "from mien.apps.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"dominant_emotion": "happy"' in done.stdout
+
+
+def test_training_without_its_extra_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['mien', 'train', '--list'];"
+        "from mien.apps.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'mien[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_public_name_is_there() -> None:
+    for name in mien.__all__:
+        assert getattr(mien, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = mien.nonsense
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), written_beside(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["out.csv"]
+    assert path.read_text() == "old"
+    with written_beside(path) as beside:
+        beside.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="does not exist; create it first"), written_beside(tmp_path / "no" / "x"):
+        pass
+    with pytest.raises(OutputError, match="it is a folder"), written_beside(tmp_path):
+        pass

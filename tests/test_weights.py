@@ -1,0 +1,75 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mien import weights
+from mien.errors import ModelError, WeightsError
+from mien.files import sha256
+from mien.weights import PINNED, add, at_hand, fetch, model_path
+
+
+def _pin(monkeypatch: pytest.MonkeyPatch, url: str, digest: str) -> None:
+    monkeypatch.setitem(weights.PINNED, "yunet", replace(PINNED["yunet"], url=url, sha256=digest))
+
+
+def test_a_download_is_said_checked_and_kept(
+    served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, address = served
+    (folder / "net.onnx").write_bytes(b"weights")
+    _pin(monkeypatch, f"{address}/net.onnx", sha256(folder / "net.onnx"))
+    path = fetch("yunet")
+    assert path.read_bytes() == b"weights"
+    assert f"from {address}/net.onnx" in capsys.readouterr().err
+    (folder / "net.onnx").unlink()
+    assert fetch("yunet") == path, "the second time nothing is downloaded"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_download_with_another_hash_is_refused(
+    served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> None:
+    folder, address = served
+    (folder / "net.onnx").write_bytes(b"something else")
+    _pin(monkeypatch, f"{address}/net.onnx", "0" * 64)
+    with pytest.raises(WeightsError, match="Could not download"):
+        fetch("yunet")
+    assert at_hand("yunet") is None
+    assert not own_home.exists() or not list(own_home.iterdir())
+
+
+def test_a_server_that_does_not_answer(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _pin(monkeypatch, f"{served[1]}/missing.onnx", "0" * 64)
+    with pytest.raises(WeightsError, match="mien weights add face_detection_yunet_2023mar.onnx"):
+        fetch("yunet")
+
+
+def test_a_file_added_by_hand_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:
+    file = tmp_path / "downloaded"
+    file.write_bytes(b"weights")
+    _pin(monkeypatch, "http://127.0.0.1:1/", sha256(file))
+    assert at_hand("yunet") is None
+    assert add(file) == "yunet"
+    assert at_hand("yunet") == own_home / "face_detection_yunet_2023mar.onnx"
+
+
+def test_an_unknown_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "downloaded"
+    file.write_bytes(b"other")
+    with pytest.raises(WeightsError, match="none of the files mien knows"):
+        add(file)
+    with pytest.raises(WeightsError, match="There is no file"):
+        add(tmp_path / "missing")
+    assert at_hand("yunet") is None
+
+
+def test_the_pinned_sum_is_that_of_the_real_file(shared: Path) -> None:
+    assert add(shared / "models" / "face_detection_yunet_2023mar.onnx") == "yunet"
+
+
+def test_an_unknown_model_lists_the_near_ones(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model 'mien-x'; did you mean mien-s"):
+        model_path("mien-x")
+    with pytest.raises(ModelError, match="no model file"):
+        model_path(tmp_path / "missing.onnx")

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from mien.training.calibration import calibrate, expected_calibration_error
+
+
+def _honest_logits(count: int = 20_000, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is the true probability of each label, then multiplied: over-sure by that factor."""
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1.5, (count, 5)).astype(np.float32)
+    powers = np.exp(logits)
+    cumulative = (powers / powers.sum(1, keepdims=True)).cumsum(1)
+    labels = (random.random((count, 1)) > cumulative).sum(1).clip(0, 4)
+    return logits * np.float32(scale), labels
+
+
+def test_the_temperature_undoes_a_known_one() -> None:
+    logits, labels = _honest_logits(scale=2.5)
+    fitted = calibrate(logits, labels, split="PublicTest", coverage=0.8)
+    assert fitted.temperature == pytest.approx(2.5, rel=0.03)
+    assert fitted.ece_before > 0.1
+    assert fitted.ece_after < 0.015
+    assert fitted.n == 20_000
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 1.0])
+def test_the_threshold_leaves_the_share_asked_for(coverage: float) -> None:
+    logits, labels = _honest_logits()
+    assert calibrate(logits, labels, split="s", coverage=coverage).coverage == pytest.approx(coverage, abs=0.005)
+
+
+def test_the_error_of_predictions_counted_by_hand() -> None:
+    """Four faces at .9 of which two are right, two at .6 of which both are: (4 * .4 + 2 * .4) / 6."""
+    sure, less = [0.9, 0.1], [0.6, 0.4]
+    probabilities = np.array([sure, sure, sure, sure, less, less], np.float32)
+    labels = np.array([0, 0, 1, 1, 0, 0])
+    assert expected_calibration_error(probabilities, labels) == pytest.approx((4 * 0.4 + 2 * 0.4) / 6, abs=1e-6)

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from mien.errors import RecipeError
+from mien.models.registry import networks
+from mien.training.recipe import Recipe, load_recipe, recipe_files
+
+
+@pytest.mark.parametrize("name", list(recipe_files()))
+def test_every_recipe_of_the_package_loads_and_names_a_network(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.network in networks()
+    assert recipe.data.validate_on != "PrivateTest"
+
+
+def test_an_override_changes_one_value_and_the_hash() -> None:
+    plain, changed = load_recipe("mien-s"), load_recipe("mien-s", ["optimiser.lr=0.01", "seed=3"])
+    assert (changed.optimiser.lr, changed.seed) == (0.01, 3)
+    assert changed.model_copy(update={"optimiser": plain.optimiser, "seed": plain.seed}) == plain
+    assert plain.sha256() != changed.sha256()
+    assert plain.sha256() == load_recipe("mien-s").sha256()
+
+
+def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
+    recipe = load_recipe("mien-s", ["epochs=3"])
+    (tmp_path / "r.yaml").write_text(recipe.to_yaml())
+    assert load_recipe(str(tmp_path / "r.yaml")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("optimiser.lrr=1", "no key 'lrr'; did you mean lr"),
+        ("epoch=3", "no key 'epoch'; did you mean epochs"),
+        ("epochs=many", "epochs: .*valid integer.*'many'"),
+        ("epochs=0", "epochs: .*greater than or equal to 1"),
+        ("optimiser.name=adamm", "optimiser.name: .*'sgd' or 'muon'"),
+        ("epochs", "--set takes key=value"),
+        ("epochs.deeper=1", "epochs is a single value"),
+        ("input.view_px=45", "even margin"),
+        ("input.mean=[0.5, 0.5]", "one value for each channel"),
+        ("seed=[1", "--set seed=\\[1"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_sentence(override: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe("mien-s", [override])
+
+
+def test_an_unknown_recipe_lists_the_near_ones() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'mien-ss'; did you mean mien-s"):
+        load_recipe("mien-ss")
+
+
+def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("- 1\n- 2\n")
+    with pytest.raises(RecipeError, match="is not a recipe"):
+        load_recipe(str(path))
+    path.write_text("a: [1\n")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(str(path))
+
+
+def test_every_key_says_what_it_is() -> None:
+    """The docstring below each field is its reference; a field without one is a field nobody can set."""
+    source = Path(__import__("mien.training.recipe").training.recipe.__file__).read_text()
+    for name in Recipe.model_fields:
+        if name in ("data", "input", "augmentation", "optimiser", "schedule"):
+            continue  # sections: their own class says it
+        after = source.split(f"\n    {name}: ", 1)[1].split("\n", 2)[1]
+        assert after.strip().startswith('"""'), name

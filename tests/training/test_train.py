@@ -1,0 +1,142 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mien.data.faceset import open_faceset
+from mien.errors import DataError, TrainingError
+from mien.training.batches import TrainingBatches
+from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
+from mien.training.recipe import load_recipe
+from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.train import resume, train
+from tests.conftest import TINY, drawn_faceset
+
+SHORT = (*TINY, "epochs=3")
+
+
+def _weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return run.network().state_dict()
+
+
+def test_the_tiny_net_learns_the_drawn_faces(tiny_run: RunFolder) -> None:
+    score = tiny_run.card().score
+    assert score.split == "PublicTest"
+    assert score.n == 35
+    assert score.accuracy > 0.8, "chance is 1/7"
+
+
+def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:
+    names = sorted(path.relative_to(tiny_run.path).as_posix() for path in tiny_run.path.rglob("*") if path.is_file())
+    assert names == ["checkpoints/last.ckpt", "environment.json", "metrics.csv", "predictions.parquet", "recipe.yaml"]
+    environment = tiny_run.environment()
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["recipe_sha256"] == tiny_run.recipe.sha256()
+    with tiny_run.metrics_path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_predictions_are_what_the_final_weights_give(tiny_run: RunFolder, faceset_folder: Path) -> None:
+    logits, labels = tiny_run.predictions()
+    faces = open_faceset(faceset_folder).split("PublicTest")
+    np.testing.assert_array_equal(labels, faces.labels)
+    np.testing.assert_allclose(logits, TorchClassifier(tiny_run).logits(np.asarray(faces.faces_u8)), atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(faceset_folder: Path, tmp_path: Path) -> None:
+    first, second, other = (
+        _weights(train(load_recipe("mien-s", [*SHORT, f"seed={seed}"]), data=faceset_folder, out=tmp_path))
+        for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+    assert sorted(path.name for path in tmp_path.glob("tiny-*")) == ["tiny-001", "tiny-002", "tiny-003"]
+
+
+class Stop(Watcher):
+    """Stops a run in the middle of its third epoch, as Ctrl-C would."""
+
+    def on_step(self, progress: StepProgress) -> None:
+        if progress.step == 10:
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("mien-s", [*SHORT, "precision=fp32"])
+    whole = train(recipe, data=faceset_folder, out=tmp_path)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(recipe, data=faceset_folder, out=tmp_path, watcher=Stop())
+    stopped = RunFolder(tmp_path / "tiny-002")
+    with pytest.raises(TrainingError, match="has not finished"):
+        stopped.card()
+    resumed = resume(stopped)
+    assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
+    with resumed.metrics_path.open() as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3]
+
+
+def test_a_watcher_hears_of_every_step_and_epoch(faceset_folder: Path, tmp_path: Path) -> None:
+    steps: list[StepProgress] = []
+    epochs: list[EpochMetrics] = []
+
+    class Listen(Watcher):
+        def on_step(self, progress: StepProgress) -> None:
+            steps.append(progress)
+
+        def on_epoch(self, metrics: EpochMetrics) -> None:
+            epochs.append(metrics)
+
+    train(load_recipe("mien-s", SHORT), data=faceset_folder, out=tmp_path, watcher=Listen())
+    assert [progress.step for progress in steps] == list(range(1, 13))
+    assert {progress.steps for progress in steps} == {12}
+    assert [metrics.epoch for metrics in epochs] == [1, 2, 3]
+    assert all(0 <= metrics.validation_accuracy <= 1 and metrics.faces_per_s > 0 for metrics in epochs)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(faceset_folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("mien-s", [*SHORT, "optimiser.name=sgd", "optimiser.lr=1e30"])
+    with pytest.raises(TrainingError, match=r"loss became (nan|inf) in epoch \d, batch \d; try a lower rate"):
+        train(recipe, data=faceset_folder, out=tmp_path)
+
+
+def test_faces_of_another_size_are_refused_before_anything_is_made(faceset_folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("mien-s", [*SHORT, "input.face_px=64", "input.view_px=60"])
+    with pytest.raises(TrainingError, match=r"wants faces of \(64, 64\), and drawn has \(48, 48\)"):
+        train(recipe, data=faceset_folder, out=tmp_path)
+    with pytest.raises(DataError, match="no split 'Train'"):
+        train(load_recipe("mien-s", [*SHORT, "data.train=Train"]), data=faceset_folder, out=tmp_path)
+    assert not list(tmp_path.glob("tiny-*"))
+
+
+def test_a_run_whose_faces_changed_does_not_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "a.faceset"
+    drawn_faceset().save(folder)
+    run = train(load_recipe("mien-s", [*SHORT, "epochs=1"]), data=folder, out=tmp_path)
+    folder.rename(tmp_path / "old")
+    drawn_faceset(seed=1).save(folder)
+    with pytest.raises(TrainingError, match="has changed since"):
+        resume(run)
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not a run folder"):
+        RunFolder(tmp_path)
+
+
+def test_each_epoch_sees_each_face_once_and_mirrors_it_every_second_time() -> None:
+    faces = drawn_faceset().split("Training")
+    batches = TrainingBatches(faces, batch_size=35, seed=0, flip=True)
+    mirrored = []
+    for epoch in range(3):
+        batches.epoch = epoch
+        seen = {
+            face.numpy().tobytes(): bool(m) for batch in batches for face, m in zip(batch[0], batch[2], strict=True)
+        }
+        assert len(seen) == 140
+        mirrored.append(seen)
+    assert all(mirrored[0][face] != mirrored[1][face] == (not mirrored[2][face]) for face in mirrored[0])
+    assert 40 < sum(mirrored[0].values()) < 100
