@@ -10,6 +10,7 @@
     ├── WeightsError        a file with the wrong SHA-256, or a download that failed
     ├── DetectorError       an unknown face detector, or one whose model is not at hand
     ├── TrainingError       a run that cannot start or go on
+    │   └── TrainingStopped a run that was asked to stop, and can go on later
     ├── ExportError         a network whose ONNX file does not agree with it
     └── MissingExtraError   an optional part of mien that is not installed
 
@@ -59,6 +60,10 @@ class DetectorError(MienError):
 
 class TrainingError(MienError):
     """A run that cannot start or cannot go on."""
+
+
+class TrainingStopped(TrainingError):
+    """A run that was asked to stop (Ctrl-C) and can go on later; the command line exits with 130."""
 
 
 class ExportError(MienError):

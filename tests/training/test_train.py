@@ -1,4 +1,5 @@
 import csv
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from mien.data.faceset import open_faceset
-from mien.errors import DataError, TrainingError
+from mien.errors import DataError, TrainingError, TrainingStopped
 from mien.training.batches import TrainingBatches
 from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
 from mien.training.recipe import load_recipe
@@ -58,18 +59,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(faceset_fo
 
 
 class Stop(Watcher):
-    """Stops a run in the middle of its third epoch, as Ctrl-C would."""
+    """Presses Ctrl-C in the middle of the third epoch."""
 
     def on_step(self, progress: StepProgress) -> None:
         if progress.step == 10:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
     recipe = load_recipe("mien-s", [*SHORT, "precision=fp32"])
     whole = train(recipe, data=faceset_folder, out=tmp_path)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(
+        TrainingStopped, match=r"in epoch 3 of 3; 2 are kept. Go on with: mien train --resume .*tiny-002"
+    ):
         train(recipe, data=faceset_folder, out=tmp_path, watcher=Stop())
+    assert signal.getsignal(signal.SIGINT) is handler
     stopped = RunFolder(tmp_path / "tiny-002")
     with pytest.raises(TrainingError, match="has not finished"):
         stopped.card()

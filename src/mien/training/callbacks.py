@@ -1,14 +1,17 @@
 """What happens around the steps: the epoch is set, the checkpoint written, the metrics kept, the watcher told."""
 
 import csv
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
 
-from mien.errors import TrainingError
+from mien.errors import TrainingError, TrainingStopped
 from mien.files import written_beside
 from mien.training.batches import TrainingBatches
 from mien.training.run_folder import RunFolder
@@ -45,6 +48,7 @@ class StepProgress:
         step: Steps done of `steps`, over all epochs.
         steps: Steps there will be.
         epoch: Epoch under way, counted from 1.
+        epochs: Epochs there will be.
         loss: Mean loss of this epoch so far.
         accuracy: Training accuracy of this epoch so far, 0-1.
         faces_per_s: Faces a second in this epoch so far.
@@ -53,6 +57,7 @@ class StepProgress:
     step: int
     steps: int
     epoch: int
+    epochs: int
     loss: float
     accuracy: float
     faces_per_s: float
@@ -113,6 +118,7 @@ class Metrics(pl.Callback):
                 step=trainer.global_step,
                 steps=int(trainer.estimated_stepping_batches),
                 epoch=trainer.current_epoch + 1,
+                epochs=self._run.recipe.epochs,
                 loss=self._loss_sum / self._faces,
                 accuracy=self._right / self._faces,
                 faces_per_s=self._faces / self._training_s,
@@ -151,6 +157,47 @@ class Metrics(pl.Callback):
             writer.writeheader()
             writer.writerows(self._rows)
         self._watcher.on_epoch(metrics)
+
+
+class StopOnInterrupt(pl.Callback):
+    """Lets Ctrl-C end the run between two steps, with word of how to go on; a second Ctrl-C ends it at once."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._asked = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for Ctrl-C; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop if asked to."""
+        if self._asked:
+            raise TrainingStopped(
+                f"Stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; {trainer.current_epoch} are "
+                f"kept. Go on with: mien train --resume {self._run.path}"
+            )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop listening."""
+        self._restore()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Stop listening."""
+        self._restore()
 
 
 class LastCheckpoint(pl.Callback):

@@ -18,7 +18,7 @@ from mien.models.registry import StartsFromData, build
 from mien.preprocess import InputSpec, network_input
 from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches, generator
-from mien.training.callbacks import EpochOrder, LastCheckpoint, Metrics, Watcher
+from mien.training.callbacks import EpochOrder, LastCheckpoint, Metrics, StopOnInterrupt, Watcher
 from mien.training.environment import describe_environment, native_bf16
 from mien.training.module import TrainingModule
 from mien.training.recipe import Recipe
@@ -42,6 +42,7 @@ def train(recipe: Recipe, *, data: Path, out: Path, watcher: Watcher | None = No
     Raises:
         DataError: The FaceSet is broken or lacks a split the recipe names.
         TrainingError: The faces do not fit the recipe, or the loss stopped being a number.
+        TrainingStopped: Ctrl-C; the run can go on with `resume`.
     """
     faces = open_faceset(data)
     _check_fit(recipe, faces)
@@ -84,6 +85,7 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
             RunningMean(recipe.ema_decay),
             Metrics(run, watcher),
             LastCheckpoint(run),
+            StopOnInterrupt(run),
         ],
         default_root_dir=run.path,
         logger=False,

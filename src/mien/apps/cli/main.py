@@ -11,7 +11,7 @@ from mien.apps.cli.export import export
 from mien.apps.cli.models import models
 from mien.apps.cli.read import read
 from mien.apps.cli.train import train
-from mien.errors import MienError
+from mien.errors import MienError, TrainingStopped
 
 app = typer.Typer(
     name="mien",
@@ -36,7 +36,7 @@ def main() -> None:
         app()
     except MienError as error:
         print(f"mien: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(130 if isinstance(error, TrainingStopped) else 2)
     except KeyboardInterrupt:
         print("\nmien: stopped.", file=sys.stderr)
         sys.exit(130)

@@ -17,9 +17,8 @@ def progress_bar(*columns: TextColumn) -> Progress:
     """Return a bar on stderr that vanishes when it is done, and shows nothing where stderr is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        *columns,
+        BarColumn(bar_width=8 if columns else 40),  # what stands beside it must fit into 80 columns
+        *(columns or (TaskProgressColumn(),)),
         TimeRemainingColumn(),
         console=err,
         transient=True,

@@ -88,10 +88,10 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
             """Move the bar."""
             bar.update(
                 task,
-                description=f"epoch {progress.epoch}",
+                description=f"epoch {progress.epoch}/{progress.epochs}",
                 completed=progress.step,
                 total=progress.steps,
-                numbers=f"loss {progress.loss:.3f} · accuracy {progress.accuracy:.3f} · "
+                numbers=f"loss {progress.loss:.3f} accuracy {progress.accuracy:.3f} "
                 f"{progress.faces_per_s:,.0f} faces/s",
             )
 
@@ -104,9 +104,9 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
 
 def _epoch_line(metrics: "EpochMetrics") -> str:
     return (
-        f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.3f}  accuracy {metrics.train_accuracy:.3f}  "
-        f"validation loss {metrics.validation_loss:.3f}  accuracy {metrics.validation_accuracy:.3f}  "
-        f"{metrics.faces_per_s:,.0f} faces/s  {metrics.seconds:.0f} s"
+        f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.3f} accuracy {metrics.train_accuracy:.3f}  "
+        f"validation {metrics.validation_loss:.3f} {metrics.validation_accuracy:.3f}  "
+        f"{metrics.faces_per_s:,.0f} faces/s"
     )
 
 
