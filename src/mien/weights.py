@@ -73,9 +73,19 @@ def home() -> Path:
 
 
 def at_hand(name: str) -> Path | None:
-    """Return the path of a pinned file if it is already on this machine."""
+    """Return the path of a pinned file if it is already on this machine.
+
+    Raises:
+        WeightsError: The file there has another SHA-256: it was changed or damaged.
+    """
     path = home() / PINNED[name].filename
-    return path if path.is_file() else None
+    if not path.is_file():
+        return None
+    if sha256(path) != PINNED[name].sha256:
+        raise WeightsError(
+            f"{path} is damaged: its SHA-256 is not the pinned one; delete it and fetch or add it again."
+        )
+    return path
 
 
 def add(path: Path) -> str:

@@ -144,12 +144,14 @@ def test_the_group_photo(shared: Path, detector: str) -> None:
     assert sum(face.dominant_emotion == "happy" for face in faces) >= 4
 
 
-@pytest.mark.parametrize("name", ["obama.jpg", "biden.jpg"])
 @pytest.mark.parametrize("detector", ["haar", "yunet"])
-def test_the_portraits_are_happy(shared: Path, name: str, detector: str) -> None:
+def test_the_portrait_that_smiles_is_happy_and_the_one_that_does_not_is_not(shared: Path, detector: str) -> None:
+    """Why the second is not expected to be: docs/decisions/0003."""
     add(shared / "models" / "face_detection_yunet_2023mar.onnx")
-    (face,) = mien.read(shared / "media" / name, detector=detector)
-    assert face.dominant_emotion == "happy"
+    (smiling,) = mien.read(shared / "media" / "obama.jpg", detector=detector)
+    (closed,) = mien.read(shared / "media" / "biden.jpg", detector=detector)
+    assert smiling.expression == "happy"
+    assert closed.expression != "happy"
 
 
 def test_the_photo_with_alpha_is_read(shared: Path) -> None:
