@@ -113,3 +113,10 @@ def test_the_same_draws_give_the_same_batch() -> None:
     first, second, other = (augment(_faces(), _none(), recipe, SPEC, _draws(seed)) for seed in (3, 3, 4))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+def test_faces_on_another_device_stay_there() -> None:
+    """The meta device stands for a GPU: mixing devices raises on it just the same."""
+    faces = _faces().to("meta")
+    inputs = augment(faces, _none().to("meta"), AugmentationSection(cutout_px=8), SPEC, _draws())
+    assert (inputs.device.type, inputs.shape) == ("meta", (6, 1, 44, 44))

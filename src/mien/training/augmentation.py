@@ -1,7 +1,8 @@
 """Augmentation: a batch of uint8 faces -> a batch of network inputs, each face changed a little.
 
-All of a batch at once, on tensors. One affine warp does flip, rotation, zoom, shift and the crop to the
-network's view; nothing is sampled twice. Every draw comes from the generator that is passed in.
+All of a batch at once, on tensors, on whatever device they are. One affine warp does flip, rotation, zoom, shift and
+the crop to the network's view; nothing is sampled twice. Every draw comes from the generator that is passed in, which
+lives on the CPU, so that a seed means the same on every device.
 """
 
 import math
@@ -32,7 +33,7 @@ def augment(
     planes = faces_u8[:, None] if faces_u8.ndim == 3 else faces_u8.permute(0, 3, 1, 2)
     planes = warp(planes.float(), mirrored, recipe, spec, generator)
     planes = relight(planes, recipe, generator)
-    scale, offset = (torch.from_numpy(array) for array in normalisation(spec))
+    scale, offset = (torch.from_numpy(array).to(planes.device) for array in normalisation(spec))
     return cut_out(planes * scale + offset, recipe, generator)
 
 
@@ -41,9 +42,9 @@ def warp(
 ) -> Tensor:
     """Return (N, C, view_px, view_px): flipped, rotated, zoomed and shifted; beyond the crop its border goes on."""
     count = len(planes)
-    angle = _uniform(count, math.radians(recipe.rotation_deg), generator)
-    zoom = 1 + _uniform(count, recipe.zoom, generator)
-    shift_x, shift_y = (_uniform(count, recipe.shift_px, generator) for _ in range(2))
+    angle = _uniform(planes, math.radians(recipe.rotation_deg), generator)
+    zoom = 1 + _uniform(planes, recipe.zoom, generator)
+    shift_x, shift_y = (_uniform(planes, recipe.shift_px, generator) for _ in range(2))
     sign = 1 - 2 * mirrored.float()
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
     # Rows of the map from a pixel of the view to a pixel of the crop, both counted from their centres.
@@ -57,8 +58,8 @@ def warp(
 
 def relight(planes: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
     """Return pixel values of 0-255 with contrast and brightness changed, clipped to that range."""
-    contrast = 1 + _uniform(len(planes), recipe.contrast, generator).view(-1, 1, 1, 1)
-    brightness = 255 * _uniform(len(planes), recipe.brightness, generator).view(-1, 1, 1, 1)
+    contrast = 1 + _uniform(planes, recipe.contrast, generator).view(-1, 1, 1, 1)
+    brightness = 255 * _uniform(planes, recipe.brightness, generator).view(-1, 1, 1, 1)
     mean = planes.mean((1, 2, 3), keepdim=True)
     return ((planes - mean) * contrast + mean + brightness).clamp(0, 255)
 
@@ -76,9 +77,9 @@ def cut_out(inputs: Tensor, recipe: AugmentationSection, generator: Generator) -
         return (offset >= 0) & (offset < recipe.cutout_px)  # (N, size)
 
     square = inside(height)[:, :, None] & inside(width)[:, None, :]  # (N, H, W)
-    return inputs.masked_fill((square & covered[:, None, None])[:, None], 0.0)
+    return inputs.masked_fill((square & covered[:, None, None])[:, None].to(inputs.device), 0.0)
 
 
-def _uniform(count: int, limit: float, generator: Generator) -> Tensor:
-    """Return (count,) draws between -limit and limit."""
-    return (2 * torch.rand(count, generator=generator) - 1) * limit
+def _uniform(planes: Tensor, limit: float, generator: Generator) -> Tensor:
+    """Return a draw between -limit and limit for each face of a batch, (N,), on its device."""
+    return ((2 * torch.rand(len(planes), generator=generator) - 1) * limit).to(planes.device)

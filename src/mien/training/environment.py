@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+import mien
 from mien.data.faceset import FaceSet
 from mien.training.recipe import Recipe
 
@@ -34,12 +35,16 @@ def describe_environment(recipe: Recipe, faces: FaceSet, faceset_folder: Path, *
     }
 
 
-def git_commit() -> str:
-    """Return the commit of the code that runs, with "+" if files had changed since; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
+def git_commit(package: Path = Path(mien.__file__).parent) -> str:
+    """Return the commit of the code that runs, with "+" if a file of the package has changed since.
+
+    Args:
+        package: The package's folder. Installed anywhere but in a checkout of its own, it gives "unknown".
+    """
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return commit + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "")
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")  # fails where the folder only lies in a repository
+        commit = _git(package, "rev-parse", "HEAD")
+        return commit + ("+" if _git(package, "status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -137,7 +137,7 @@ class RunFolder:
         layers = summarise(network, channels=spec.channels, view_px=spec.view_px)
         right = logits.argmax(1) == labels
         return ModelCard(
-            name=recipe.network,
+            name=recipe.name,
             labels=tuple(environment["labels"]),
             input=spec,
             parameters=sum(layer.parameters for layer in layers),
