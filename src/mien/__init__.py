@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mien.reading.face_reading import FaceReading, FrameReading
     from mien.reading.reader import Reader
 
+    __version__: str
+
 __all__ = ["FaceReading", "FrameReading", "MienError", "Reader", "read"]
 
 _HOMES = {
@@ -57,6 +59,10 @@ def read(
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mien")
     if name not in _HOMES:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
     from importlib import import_module

@@ -90,10 +90,10 @@ class ModelCard:
     """What a model file says of itself.
 
     Attributes:
-        name: Name of the network.
+        name: Name of the recipe that made it.
         labels: Expressions, in the order of the model's outputs.
         input: What the network takes.
-        parameters: Number of trained values.
+        parameters: Number of values in the network, frozen ones included.
         macs: Multiply-accumulate operations for one face.
         calibration: None if the model was not calibrated: then nothing is ever "unsure".
         provenance: How it was made.

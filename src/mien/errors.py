@@ -2,6 +2,7 @@
 
     MienError
     ├── InputError          a photo, clip or folder that cannot be read
+    │   └── DamagedClip     a clip that could be read only in part; what was read is good
     ├── OutputError         a place that cannot be written
     ├── DataError           a dataset on disk that is not what it should be
     │   └── LabelError      a label outside the dataset's codes
@@ -28,6 +29,10 @@ class MienError(Exception):
 
 class InputError(MienError):
     """A photo, clip or folder that cannot be read."""
+
+
+class DamagedClip(InputError):
+    """A clip that could be read only in part; raised after its good frames, which are kept."""
 
 
 class OutputError(MienError):

@@ -82,9 +82,7 @@ def at_hand(name: str) -> Path | None:
     if not path.is_file():
         return None
     if sha256(path) != PINNED[name].sha256:
-        raise WeightsError(
-            f"{path} is damaged: its SHA-256 is not the pinned one; delete it and fetch or add it again."
-        )
+        raise WeightsError(f"{path} is damaged: its SHA-256 is not the pinned one; run: mien weights fetch {name}")
     return path
 
 
@@ -119,14 +117,22 @@ def fetch(name: str) -> Path:
     import pooch
 
     pinned = PINNED[name]
-    if path := at_hand(name):
-        return path
+    try:
+        if path := at_hand(name):
+            return path
+    except WeightsError:
+        (home() / pinned.filename).unlink()
     print(f"Downloading {pinned.filename} ({pinned.size_bytes // 1000} kB) from {pinned.url}", file=sys.stderr)
     pooch.get_logger().setLevel("WARNING")
     try:
         # pooch writes beside, checks the sum, then renames.
         return Path(pooch.retrieve(pinned.url, f"sha256:{pinned.sha256}", fname=pinned.filename, path=home()))
-    except (OSError, ValueError) as error:
+    except ValueError as error:  # pooch's word for another sum
+        raise WeightsError(
+            f"What came from {pinned.url} has another SHA-256 than the pinned one, and was thrown away; "
+            "try again later, or get the file elsewhere and run `mien weights add`."
+        ) from error
+    except OSError as error:
         raise WeightsError(
             f"Could not download {pinned.filename} ({type(error).__name__}); on a machine without network, copy the "
             f"file there and run: mien weights add {pinned.filename}"

@@ -3,7 +3,10 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +15,8 @@ from PIL import Image
 
 from mien.evaluation.evaluate import evaluate
 from mien.training.run_folder import RunFolder
-from tests.conftest import CLIP_TIMES_MS, TINY
+from mien.weights import bundled_models
+from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
 
 Mien = Callable[..., tuple[int, str, str]]
 
@@ -47,7 +51,7 @@ def test_read_writes_tables_and_pictures(mien: Mien, clip: Path, tmp_path: Path)
     for suffix in (".csv", ".parquet", ".jsonl"):
         code, out, _ = mien("read", clip, "--out", tmp_path / f"r{suffix}", "--annotate", tmp_path / "r.mp4")
         assert code == 0
-        assert "5 frames to 0.40 s, 4 faces in 4 of them" in out
+        assert "5 frames to 0.40 s; a face in 4 of them, 4 faces in all" in out
     assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 5
     with (tmp_path / "r.csv").open() as file:
         assert len(list(csv.reader(file))) == 6
@@ -70,6 +74,46 @@ def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
     with (tmp_path / "r.csv").open() as file:
         assert [Path(row["source"]).name for row in csv.DictReader(file)] == ["a.jpg", "c.jpg"]
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.jpg", "c.jpg"]
+
+
+def test_what_could_be_read_of_a_damaged_clip_is_kept(mien: Mien, tmp_path: Path) -> None:
+    content = write_long_clip(tmp_path / "cut.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[: len(content) * 6 // 10])
+    code, out, err = mien("read", tmp_path / "cut.mp4", "--out", tmp_path / "r.parquet")
+    rows = pq.read_metadata(tmp_path / "r.parquet").num_rows
+    assert code == 1
+    assert 20 < rows < 50
+    assert "cut.mp4 breaks off at" in err
+    assert f"cut.mp4: {rows} frames" in out
+
+
+def test_largest_reads_one_face(mien: Mien, astronaut: Path, tmp_path: Path) -> None:
+    face = Image.open(astronaut).convert("RGB")
+    two = Image.new("RGB", (1024, 512))
+    two.paste(face, (0, 0))
+    two.paste(face.resize((400, 400)), (560, 100))
+    two.save(tmp_path / "two.png")
+    for flags, count in (([], 2), (["--largest"], 1)):
+        rows = json.loads(mien("read", tmp_path / "two.png", "--json", *flags)[1])
+        assert len(rows) == count
+        assert rows[0]["box"][0] < 500, "the largest first"
+
+
+def test_names_are_printed_as_they_are(mien: Mien, astronaut: Path, tmp_path: Path) -> None:
+    Image.open(astronaut).convert("RGB").save(tmp_path / "photo[bold].jpg")
+    assert "photo[bold].jpg" in mien("read", tmp_path / "photo[bold].jpg")[1]
+
+
+def test_the_version_is_the_packages(mien: Mien) -> None:
+    assert mien("--version")[:2] == (0, f"mien {version('mien')}\n")
+
+
+def test_the_module_is_the_command_and_any_encoding_will_do(clip: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, "-m", "mien", "read", str(clip)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"happy" in done.stdout
 
 
 def test_a_photo_without_faces_says_so(mien: Mien, tmp_path: Path) -> None:
@@ -115,7 +159,7 @@ def test_the_whole_way(mien: Mien, write_fer2013: Callable[..., Path], astronaut
     settings = [word for setting in (*TINY, "epochs=2") for word in ("--set", setting)]
     code, out, err = mien("train", "mien-s", "--data", faces, "--out", runs, *settings)
     assert code == 0
-    assert "of 14 faces of PublicTest" in out
+    assert "on 14 faces of PublicTest" in out
     assert [line.split()[1] for line in err.splitlines() if line.startswith("epoch")] == ["1", "2"]
     code, out, _ = mien("evaluate", runs / "tiny-001", "--data", faces)
     assert (code, "n = 14: accuracy" in out, "macro F1" in out) == (0, True, True)
@@ -148,6 +192,8 @@ def test_models_lists_and_shows(mien: Mien) -> None:
     assert listed["networks"]["mien-s"]["parameters"] == 2_090_240
     code, out, _ = mien("models", "mien-s")
     assert (code, "2,090,240" in out, "Art. 5(1)(f)" in " ".join(out.split())) == (0, True, True)
+    own = json.loads(mien("models", bundled_models()["mien-s"], "--json")[1])
+    assert own["card"]["labels"] == listed["bundled"]["mien-s"]["labels"]
     assert json.loads(mien("models", "mien-tiny", "--json")[1])["network"]["layers"][0]["kind"] == "WhitenedStem"
 
 
@@ -185,12 +231,16 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["train", "mien-z", "--data", "."], "There is no recipe 'mien-z'; did you mean mien-s"),
         (["train", "mien-s", "--data", ".", "--set", "epoch=3"], "no key 'epoch'; did you mean epochs"),
         (["train", "mien-s", "--data", "."], "is not a FaceSet"),
+        (["train", "mien-s", "--data", "faces", "--set", "network=mien-x"], "There is no network 'mien-x'"),
+        (["train", "mien-s", "--data", "faces", "--set", "data.train=PrivateTest"], "PrivateTest is for reporting"),
         (["train", "mien-s"], "name a recipe and a FaceSet"),
         (["train", "--resume", "."], "is not a run folder"),
         (["evaluate", ".", "--data", "."], "is not a FaceSet"),
         (["evaluate", "mien-z", "--data", "faces"], "There is no model 'mien-z'"),
         (["evaluate", "mien-s", "--data", "faces", "--split", "Test"], "no split 'Test'"),
         (["export", ".", "--out", "x.onnx"], "is not a run folder"),
+        (["read", "x" * 300 + ".jpg"], "File name too long"),
+        (["data", "describe", "faces", "--sheet", "sheet.txt"], "must end in .png"),
         (["models", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),
         (["weights", "add", "text.jpg"], "none of the files mien knows"),
         (["weights", "fetch", "yunnet"], "no weights file 'yunnet'; did you mean yunet"),

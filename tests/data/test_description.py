@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from mien.data.contact_sheet import write_contact_sheet
+from mien.data.contact_sheet import GAP_PX, NAME_PX, TILE_PX, write_contact_sheet
 from mien.data.description import describe
 from mien.data.faceset import FaceSet, make_faceset, open_faceset
+from mien.errors import OutputError
 from tests.conftest import drawn_faces
 
 
@@ -40,10 +42,18 @@ def test_the_known_twins_of_the_real_file(fer2013_folder: Path) -> None:
     assert found.conflicting_groups == 57
 
 
-def test_the_contact_sheet_shows_faces_of_each_class(faceset: FaceSet, tmp_path: Path) -> None:
+def test_each_row_of_the_contact_sheet_shows_faces_of_its_class(faceset: FaceSet, tmp_path: Path) -> None:
     write_contact_sheet(faceset, tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        rows = np.asarray(sheet.convert("L"), float)[:, 115:]
-    height = rows.shape[0] // 7
+    with Image.open(tmp_path / "sheet.png") as opened:
+        sheet = np.asarray(opened.convert("L"), float)
+    step = TILE_PX + GAP_PX
     for row in range(7):
-        assert rows[row * height + 10 : (row + 1) * height - 10].std() > 30, "a row without pictures"
+        top, left = GAP_PX + row * step, NAME_PX + 3 * step
+        tile = Image.fromarray(sheet[top : top + TILE_PX, left : left + TILE_PX].astype(np.uint8)).resize((48, 48))
+        distance = np.abs(faceset.faces_u8.astype(int) - np.asarray(tile, int)).mean((1, 2))
+        assert faceset.labels[distance.argmin()] == row
+
+
+def test_a_contact_sheet_is_a_png(faceset: FaceSet, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"must end in \.png"):
+        write_contact_sheet(faceset, tmp_path / "sheet.txt")

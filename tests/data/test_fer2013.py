@@ -73,6 +73,8 @@ def _change(
         (_change(2, emotion="9"), LabelError, r":4: emotion '9' is not 0-6"),
         (_change(2, pixels=lambda text: "x" + text), DataError, r":4: the pixels are not all whole numbers"),
         (_change(2, pixels=lambda text: "256 " + text.partition(" ")[2]), DataError, r":4: a pixel outside 0-255"),
+        (_change(2, pixels=lambda text: "9" * 30 + text[2:]), DataError, r":4: the pixels are not all whole numbers"),
+        (_change(2, pixels=lambda text: '"' + text), DataError, "is not a CSV file|columns, and the header"),
         (_change(2, usage="Test"), DataError, r":4: Usage 'Test' is none of Training"),
         (lambda rows: rows.clear(), DataError, "no faces"),
     ],
@@ -87,6 +89,18 @@ def test_a_broken_row_is_named_by_its_line(
 def test_a_missing_column_is_named(write_fer2013: Write) -> None:
     with pytest.raises(DataError, match="has no column pixels"):
         read_fer2013(write_fer2013(header="emotion,pixel,Usage"))
+
+
+def test_a_tar_archive_says_how_to_unpack_it(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.tar.gz"
+    path.write_bytes(gzip.compress(b"fer2013/"))
+    with pytest.raises(DataError, match="is a tar archive; unpack it"):
+        read_fer2013(path)
+
+
+def test_missing_votes_are_said_before_the_faces_are_read(write_fer2013: Write, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="give the path of fer2013new.csv"):
+        read_fer2013(write_fer2013(), votes=tmp_path / "missing.csv", progress=lambda share: pytest.fail("read"))
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv.gz", "fer2013.zip"])

@@ -67,7 +67,7 @@ def test_faces_that_do_not_fit_are_refused(tiny_run: RunFolder, faceset: FaceSet
     card = tiny_run.card()
     with pytest.raises(ModelError, match="knows angry, .* evaluate it on faces with the same classes"):
         check_fit(card, replace(faceset, label_names=("a",) * 7))
-    with pytest.raises(ModelError, match=r"takes faces of \(48, 48\), and drawn has \(40, 40\)"):
+    with pytest.raises(DataError, match=r"takes faces of \(48, 48\), and drawn has \(40, 40\)"):
         check_fit(card, replace(faceset, faces_u8=faceset.faces_u8[:, :40, :40]))
     with pytest.raises(DataError, match="no split 'Test'"):
         evaluate(str(tiny_run.path), data=faceset_folder, split="Test")

@@ -48,8 +48,11 @@ def test_no_face_is_an_empty_list(detector) -> None:  # type: ignore[no-untyped-
     assert detector.find(np.full((300, 400, 3), 90, np.uint8)) == []
 
 
-def test_a_tiny_picture_is_no_accident(detector) -> None:  # type: ignore[no-untyped-def]
-    assert detector.find(np.zeros((8, 8, 3), np.uint8)) == []
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (20, 31), (1, 3000), (5000, 2), (33, 900)])
+def test_pictures_of_odd_sizes_are_no_accident(detector, shape: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    for found in detector.find(noise):
+        assert np.isfinite([*found.box_xywh_px, *found.crop_xywh_px]).all()
 
 
 def test_both_detectors_show_the_network_the_same_part_of_a_face(shared: Path, astronaut: Path) -> None:

@@ -114,9 +114,12 @@ def test_boxes_are_drawn_in_the_colour_of_the_expression() -> None:
 def test_a_label_stays_inside_the_picture(box: tuple[int, int, int, int]) -> None:
     drawn = draw_faces(BLANK, (_face(box=box),))
     colour = np.array([int(COLOURS["happy"][i : i + 2], 16) for i in (5, 3, 1)])
-    filled = (drawn == colour).all(axis=2)
-    rows = [row for row in range(120) if filled[row].sum() > 25]
-    assert rows, "the label's ground is visible"
+    ground = np.pad((drawn == colour).all(axis=2), 1)
+    # Deep inside the label's ground, unlike on the box's thin edge, a pixel has filled neighbours on all sides.
+    deep = ground[1:-1, 1:-1] & ground[:-2, 1:-1] & ground[2:, 1:-1] & ground[1:-1, :-2] & ground[1:-1, 2:]
+    assert deep.sum() > 80, "the label's ground is visible"
+    on_the_label = drawn[np.ix_(deep.any(axis=1), deep.any(axis=0))]
+    assert (on_the_label < 40).all(axis=2).sum() > 10, "its letters are visible"
 
 
 def test_every_expression_has_a_colour_of_its_own() -> None:
@@ -158,10 +161,19 @@ def test_a_folder_takes_photos_and_clips_and_keeps_names_apart(clip: Path, astro
     (source / "clip.mp4").write_bytes(clip.read_bytes())
     for suffix in (".png", ".jpg"):
         Image.open(astronaut).convert("RGB").save(source / f"face{suffix}")
-    with AnnotatedFolder(tmp_path / "out") as sink:
-        summary = Reader().read_into([sink], sorted(source.iterdir()))
+    files = sorted(source.iterdir())
+    with AnnotatedFolder(tmp_path / "out", files) as sink:
+        summary = Reader().read_into([sink], files)
     assert (summary.files, summary.frames, summary.faces) == (3, 7, 6)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "face-2.jpg", "face.jpg"]
+
+
+@pytest.mark.parametrize("folder", ["in", "."])
+def test_a_folder_that_holds_what_is_read_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "b.jpg").touch()
+    with pytest.raises(OutputError, match=r"b\.jpg, which is read, lies in it; give another folder"):
+        AnnotatedFolder(tmp_path / folder, [tmp_path / "in" / "b.jpg"])
 
 
 def test_what_is_read_is_never_overwritten(astronaut: Path, tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
+import os
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from mien.errors import InputError
-from mien.reading.sources import frame_count, frames, media_files
-from tests.conftest import CLIP_TIMES_MS, write_clip
+from mien.errors import DamagedClip, InputError
+from mien.reading.sources import Frame, frame_count, frames, media_files
+from tests.conftest import CLIP_TIMES_MS, write_clip, write_long_clip
 
 
 def _photo(path: Path) -> np.ndarray:
@@ -68,8 +70,6 @@ def test_each_frame_of_a_clip_has_its_own_time(clip: Path) -> None:
 
 
 def test_the_timestamps_of_the_real_clip_are_its_own(shared: Path) -> None:
-    import av
-
     path = shared / "media" / "single_face.mp4"
     with av.open(path) as container:
         base = container.streams.video[0].time_base
@@ -92,6 +92,74 @@ def test_a_clip_is_turned_upright_by_its_rotation_flag(tmp_path: Path, degrees: 
     path.write_bytes(content[:place] + turned + content[place + 36 :])
     frame = next(iter(frames(path)))
     np.testing.assert_allclose(frame.image_bgr.astype(int), np.rot90(picture, turns), atol=40)
+
+
+def _frames_until_damage(path: Path) -> tuple[list[Frame], str]:
+    read: list[Frame] = []
+    with pytest.raises(DamagedClip) as raised:
+        for frame in frames(path):
+            read.append(frame)
+    return read, str(raised.value)
+
+
+def test_a_clip_that_was_cut_off_gives_its_frames_and_then_says_so(tmp_path: Path) -> None:
+    path = write_long_clip(tmp_path / "clip.mp4")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    read, sentence = _frames_until_damage(path)
+    assert 20 < len(read) < 50
+    assert "breaks off at" in sentence
+    assert "of 3.00 s; what comes before was read" in sentence
+
+
+def test_a_broken_packet_costs_its_own_frames_only(tmp_path: Path) -> None:
+    path = write_long_clip(tmp_path / "clip.mp4")
+    with av.open(path) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.pos is not None][31]
+        place, size = packet.pos, packet.size
+    content = bytearray(path.read_bytes())
+    content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+    read, sentence = _frames_until_damage(path)
+    assert 45 < len(read) < 60
+    assert read[-1].time_s == pytest.approx(2.95)
+    assert "broken packets; their frames are missing, the others were read" in sentence
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mov"])
+def test_times_grow_in_every_container(tmp_path: Path, suffix: str) -> None:
+    """AVI knows no presentation times; with B-frames, what a decoder makes of them jumps back and forth."""
+    path = tmp_path / f"clip{suffix}"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(20):
+            picture = np.full((48, 64, 3), 10 * level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    read = list(frames(path))
+    assert np.diff([frame.time_s for frame in read]) == pytest.approx(np.full(19, 0.04), abs=2e-3)
+    assert np.all(np.diff([frame.image_bgr.mean() for frame in read]) > 5), "pictures in order too"
+
+
+def test_the_real_clips_are_whole(shared: Path) -> None:
+    for path in sorted((shared / "media").glob("*.mp4")):
+        count = frame_count(path)
+        assert count is not None
+        # An edit list may leave out a few frames that the header counts: no_face.mp4 shows 95 of 98.
+        assert count - 4 < len(list(frames(path))) <= count
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    assert media_files([tmp_path / "a.jpg", tmp_path, tmp_path / "." / "a.jpg"]) == [tmp_path / "a.jpg"]
+
+
+def test_a_name_that_is_no_utf8_can_be_printed(tmp_path: Path) -> None:
+    name = Path(os.fsdecode(os.fsencode(tmp_path / "a") + b"\xff.png"))
+    Image.fromarray(_gradient()).save(name)
+    (frame,) = frames(name)
+    assert frame.source.encode("utf-8").endswith(b"a\xef\xbf\xbd.png")
 
 
 def test_folders_are_read_by_name_at_any_depth(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import csv
+import shutil
 import signal
 from pathlib import Path
 
@@ -7,9 +8,13 @@ import pytest
 import torch
 
 from mien.data.faceset import open_faceset
-from mien.errors import DataError, TrainingError, TrainingStopped
-from mien.training.batches import TrainingBatches
+from mien.errors import DataError, ModelError, TrainingError, TrainingStopped
+from mien.models.mien_nets import WhitenedStem
+from mien.preprocess import network_input
+from mien.training.batches import Batch, TrainingBatches
 from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
+from mien.training.module import TrainingModule
+from mien.training.optimiser import MuonAndSGD, triangle
 from mien.training.recipe import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train
@@ -108,13 +113,29 @@ def test_a_loss_that_is_no_number_stops_the_run(faceset_folder: Path, tmp_path: 
         train(recipe, data=faceset_folder, out=tmp_path)
 
 
-def test_faces_of_another_size_are_refused_before_anything_is_made(faceset_folder: Path, tmp_path: Path) -> None:
-    recipe = load_recipe("mien-s", [*SHORT, "input.face_px=64", "input.view_px=60"])
-    with pytest.raises(TrainingError, match=r"wants faces of \(64, 64\), and drawn has \(48, 48\)"):
-        train(recipe, data=faceset_folder, out=tmp_path)
-    with pytest.raises(DataError, match="no split 'Train'"):
-        train(load_recipe("mien-s", [*SHORT, "data.train=Train"]), data=faceset_folder, out=tmp_path)
+@pytest.mark.parametrize(
+    ("changes", "error", "sentence"),
+    [
+        (["input.face_px=64", "input.view_px=60"], DataError, r"takes faces of \(64, 64\), and drawn has \(48, 48\)"),
+        (["data.train=Train"], DataError, "no split 'Train'"),
+        (["network=mien-x"], ModelError, "no network 'mien-x'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(
+    faceset_folder: Path, tmp_path: Path, changes: list[str], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        train(load_recipe("mien-s", [*SHORT, *changes]), data=faceset_folder, out=tmp_path)
     assert not list(tmp_path.glob("tiny-*"))
+
+
+def test_a_run_goes_on_where_its_faces_lie_now(tmp_path: Path) -> None:
+    drawn_faceset().save(tmp_path / "a.faceset")
+    run = train(load_recipe("mien-s", [*SHORT, "epochs=1"]), data=tmp_path / "a.faceset", out=tmp_path)
+    (tmp_path / "a.faceset").rename(tmp_path / "b.faceset")
+    with pytest.raises(DataError, match="is gone; say where it is now with --data"):
+        resume(run)
+    assert resume(run, data=tmp_path / "b.faceset").card() == run.card()
 
 
 def test_a_run_whose_faces_changed_does_not_go_on(tmp_path: Path) -> None:
@@ -130,6 +151,82 @@ def test_a_run_whose_faces_changed_does_not_go_on(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="not a run folder"):
         RunFolder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["environment.json", "checkpoints/last.ckpt"])
+def test_a_broken_file_in_a_run_is_named(tiny_run: RunFolder, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run.path, copy)
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(TrainingError, match=rf"{Path(name).name} is .*broken; start a new run"):
+        RunFolder(copy).network()
+
+
+def test_the_rate_changes_with_every_step_and_follows_the_triangle(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = MuonAndSGD.step
+
+    def listening(self: MuonAndSGD, closure: object = None) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, closure)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MuonAndSGD, "step", listening)
+    train(load_recipe("mien-s", [*SHORT, "optimiser.muon_lr=0.1"]), data=faceset_folder, out=tmp_path)
+    assert rates == pytest.approx([0.1 * triangle(i, steps=12, warmup=0.1) for i in range(12)])
+
+
+def test_the_network_is_shown_other_orders_and_other_draws_in_each_epoch(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[Batch] = []
+    step = TrainingModule.training_step
+
+    def listening(self: TrainingModule, batch: Batch, index: int) -> object:
+        batches.append(batch)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", listening)
+    train(load_recipe("mien-s", [*SHORT, "augmentation.flip=true"]), data=faceset_folder, out=tmp_path)
+    assert len({batch.seed for batch in batches}) == 12, "a draw of its own for each step"
+    mirrored = []
+    for epoch in range(3):
+        seen = batches[4 * epoch : 4 * epoch + 4]
+        faces = np.concatenate([batch.faces_u8.numpy() for batch in seen])
+        mirrored.append(
+            dict(zip((f.tobytes() for f in faces), torch.cat([b.mirrored for b in seen]).tolist(), strict=True))
+        )
+    assert list(mirrored[0]) != list(mirrored[1]), "another order"
+    assert all(mirrored[0][face] != mirrored[1][face] for face in mirrored[0]), "the other half mirrored"
+
+
+def test_the_final_weights_are_a_running_mean_and_the_metrics_are_theirs(faceset_folder: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("mien-s", [*SHORT, "precision=fp32", "ema_decay=0.5"]), data=faceset_folder, out=tmp_path)
+    checkpoint = torch.load(run.checkpoint_path, weights_only=True)
+    mean, last = (
+        checkpoint["state_dict"]["network.head.weight"],
+        checkpoint["current_model_state"]["network.head.weight"],
+    )
+    assert not torch.equal(mean, last)
+    with run.metrics_path.open() as file:
+        row = list(csv.DictReader(file))[-1]
+    logits, labels = run.predictions()
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels))
+    assert float(row["validation_accuracy"]) == pytest.approx(run.card().score.accuracy, abs=1e-4)
+    assert float(row["validation_loss"]) == pytest.approx(float(loss), abs=1e-4)
+
+
+def test_the_stem_starts_whitened_on_the_faces_to_learn_from(faceset_folder: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("mien-s", [*SHORT, "epochs=1"]), data=faceset_folder, out=tmp_path)
+    network = run.network()
+    stem = network.stem
+    assert isinstance(stem, WhitenedStem)
+    faces = open_faceset(faceset_folder).split("Training").faces_u8
+    again = WhitenedStem(1, size=4, stride=2)
+    again.fit(torch.from_numpy(network_input(np.asarray(faces), run.recipe.input.spec())))
+    torch.testing.assert_close(stem.weight.abs(), again.weight.abs(), atol=1e-3, rtol=1e-3)
 
 
 def test_each_epoch_sees_each_face_once_and_mirrors_it_every_second_time() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.data.faceset import FaceSet
+from mien.errors import OutputError
 from mien.files import written_beside
 
 FACES_A_ROW = 14
@@ -23,7 +24,12 @@ def write_contact_sheet(faces: FaceSet, path: Path, *, seed: int = 0) -> None:
         faces: The set.
         path: The PNG to write.
         seed: Which faces are drawn.
+
+    Raises:
+        OutputError: The path cannot be written, or does not end in .png.
     """
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"Cannot write {path}: the name of a contact sheet must end in .png.")
     step = TILE_PX + GAP_PX
     size = (NAME_PX + FACES_A_ROW * step + GAP_PX, len(faces.label_names) * step + GAP_PX)
     sheet = Image.new("RGB", size, PAPER)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.files import written_beside
+from mien.preprocess import InputSpec
 
 FORMAT_VERSION = 1
 
@@ -41,7 +42,7 @@ class FaceSet:
         split_names: Names of the splits.
         vote_names: What the columns of `votes` stand for.
         origin: File names this was made from.
-        sha256: Hash of faces, labels and splits.
+        sha256: Hash of faces, labels and splits; of the whole set, also in a part taken from it.
     """
 
     name: str
@@ -73,6 +74,15 @@ class FaceSet:
             raise DataError(f"{self.name} has no face in split {name!r}.")
         contiguous = rows[-1] - rows[0] + 1 == len(rows)
         return self.take(slice(int(rows[0]), int(rows[-1]) + 1) if contiguous else rows)
+
+    def check_fits(self, spec: InputSpec, who: str) -> None:
+        """Raise DataError unless the faces have the size and channels that a network takes; `who` names it."""
+        wanted = (spec.face_px,) * 2 + ((3,) if spec.channels == 3 else ())
+        if self.faces_u8.shape[1:] != wanted:
+            raise DataError(
+                f"{who} takes faces of {wanted}, and {self.name} has {self.faces_u8.shape[1:]}; prepare the faces at "
+                "that size."
+            )
 
     def take(self, rows: slice | NDArray[np.intp]) -> "FaceSet":
         """Return the faces at `rows`."""
@@ -190,5 +200,5 @@ def open_faceset(folder: Path) -> FaceSet:
             origin=tuple(about["origin"]),
             sha256=about["sha256"],
         )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DataError(f"{folder} is a broken FaceSet ({error}); delete it and prepare it again.") from error

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ def read_fer2013(path: Path, *, votes: Path | None = None, progress: Progress = 
             or votes that do not match.
         LabelError: An emotion that is not 0-6.
     """
+    if votes is not None and not votes.is_file():
+        raise DataError(f"There is no file {votes}; give the path of fer2013new.csv with --votes, or leave it out.")
     faces: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     splits: list[int] = []
@@ -71,6 +74,8 @@ def _opened(path: Path, progress: Progress) -> Iterator[Iterator[str]]:
     """Open a CSV file, plain, gzipped or zipped, as lines of text."""
     if not path.is_file():
         raise DataError(f"There is no file {path}; give the path of fer2013.csv, .csv.gz or .zip.")
+    if ".tar" in path.suffixes:
+        raise DataError(f"{path} is a tar archive; unpack it (tar xf {path.name}) and give the CSV inside.")
     size = path.stat().st_size
     if size == 0:
         raise DataError(f"{path} is empty; download it again.")
@@ -90,8 +95,11 @@ def _opened(path: Path, progress: Progress) -> Iterator[Iterator[str]]:
                     yield line
 
             yield lines()
-    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, RuntimeError) as error:
+        # zipfile says RuntimeError where a password is wanted.
         raise DataError(f"{path} cannot be unpacked ({error}); download it again.") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV file that can be read ({error}); download it again.") from error
 
 
 def _csv_in_zip(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
@@ -123,7 +131,7 @@ def _rows(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterator[
 def _face(pixels: str, path: Path, line: int) -> NDArray[np.uint8]:
     try:
         values = np.array(pixels.split(), np.int32)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise DataError(f"{path}:{line}: the pixels are not all whole numbers; wanted 2,304 of 0-255.") from None
     if len(values) != FACE_PX * FACE_PX:
         raise DataError(f"{path}:{line}: {len(values):,} pixels; wanted 48 x 48 = 2,304. Download the file again.")

@@ -12,9 +12,10 @@ from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import ModelError
 from mien.evaluation.metrics import Evaluation, score
-from mien.evaluation.private_test import PRIVATE_TEST, log_look
+from mien.evaluation.private_test import PRIVATE_TEST, check_log, log_look
 from mien.files import sha256
 from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.weights import bundled_models
 
 BATCH = 256
 
@@ -42,13 +43,15 @@ def evaluate(
         progress: Called now and then with the share of the faces done, 0-1.
 
     Raises:
-        DataError: The FaceSet is broken or has no such split.
-        ModelError: No such model, or one with other classes or another face size.
+        DataError: The FaceSet is broken, has no such split, or faces of another size.
+        ModelError: No such model, or one with other classes.
         TrainingError: A run that has not finished.
     """
     faces = open_faceset(data).split(split)
     classifier, weights = open_classifier(model)
     check_fit(classifier.card, faces)
+    if split == PRIVATE_TEST:
+        check_log()  # a look that cannot be logged is not taken
     probabilities = predict(classifier, faces, progress)
     evaluation = score(
         probabilities, faces.labels, faces.label_names, model=classifier.card.name, data=faces.name, split=split
@@ -60,7 +63,7 @@ def evaluate(
 
 def open_classifier(model: str) -> tuple[FaceClassifier, Path]:
     """Return a model, ready to be asked, and the file its weights are in."""
-    if Path(model).is_dir():
+    if model not in bundled_models() and Path(model).is_dir():
         run = RunFolder(Path(model))
         return TorchClassifier(run), run.checkpoint_path
     classifier = Classifier(model, threads=2)
@@ -68,18 +71,13 @@ def open_classifier(model: str) -> tuple[FaceClassifier, Path]:
 
 
 def check_fit(card: ModelCard, faces: FaceSet) -> None:
-    """Raise ModelError unless the model takes such faces and knows their classes."""
+    """Raise ModelError or DataError unless the model knows the faces' classes and takes their size."""
     if set(card.labels) != set(faces.label_names):
         raise ModelError(
             f"Model {card.name} knows {', '.join(card.labels)}, and {faces.name} has {', '.join(faces.label_names)}; "
             "evaluate it on faces with the same classes."
         )
-    shape = (card.input.face_px,) * 2 + ((3,) if card.input.channels == 3 else ())
-    if faces.faces_u8.shape[1:] != shape:
-        raise ModelError(
-            f"Model {card.name} takes faces of {shape}, and {faces.name} has {faces.faces_u8.shape[1:]}; "
-            "prepare the faces at that size."
-        )
+    faces.check_fits(card.input, f"Model {card.name}")
 
 
 def predict(classifier: FaceClassifier, faces: FaceSet, progress: Callable[[float], None]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mien.card import ModelCard
+from mien.errors import OutputError
 from mien.evaluation.metrics import Evaluation
 
 PRIVATE_TEST = "PrivateTest"
@@ -12,10 +13,22 @@ LOG = Path("results") / "private_test_log.csv"
 COLUMNS = ("date", "model", "commit", "recipe_sha256", "model_sha256", "n", "accuracy", "standard_error", "macro_f1")
 
 
+def check_log() -> None:
+    """Raise OutputError unless a look could be logged."""
+    try:
+        LOG.parent.mkdir(exist_ok=True)
+        with LOG.open("a"):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {LOG} ({error.strerror}); each look at {PRIVATE_TEST} is logged there, so go to a folder "
+            "that you may write to."
+        ) from error
+
+
 def log_look(evaluation: Evaluation, card: ModelCard, *, model_sha256: str) -> None:
-    """Append one look to results/private_test_log.csv below the current folder."""
-    LOG.parent.mkdir(exist_ok=True)
-    new = not LOG.exists()
+    """Append one look to results/private_test_log.csv below the current folder, after `check_log`."""
+    new = LOG.stat().st_size == 0
     with LOG.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if new:

@@ -13,7 +13,7 @@ from torch import nn
 from mien.card import METADATA_KEY, ModelCard
 from mien.classifier import Classifier
 from mien.data.faceset import open_faceset
-from mien.errors import ExportError
+from mien.errors import ExportError, OutputError
 from mien.files import check_writable, written_beside
 from mien.preprocess import InputSpec, network_input
 from mien.training.run_folder import RunFolder, network_logits
@@ -40,6 +40,8 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
         TrainingError: The run has not finished.
     """
     check_writable(out)
+    if out.suffix != ".onnx":
+        raise OutputError(f"Cannot write {out}: its name must end in .onnx.")
     card, network = run.card(), run.network()
     faceset = open_faceset(data or Path(run.environment()["data_folder"]))
     faces_u8 = np.array(faceset.split(run.recipe.data.validate_on).faces_u8[:PARITY_FACES])

@@ -1,5 +1,6 @@
 """The flow of reading: pixels -> faces -> expressions -> sinks. Read from the top."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.classifier import Classifier
-from mien.errors import InputError
+from mien.errors import DamagedClip, InputError
 from mien.preprocess import crop_face
 from mien.reading.detectors import AUTO, Detection, make_detector
 from mien.reading.face_reading import FaceReading, FrameReading
@@ -25,7 +26,7 @@ class ReadSummary:
         files: Files read to their end.
         frames: Frames read.
         faces: Faces read.
-        failures: The sentence for each file that could not be read.
+        failures: The sentence for each file that could not be read, or only in part.
     """
 
     files: int = 0
@@ -74,12 +75,18 @@ class Reader:
         return [face for reading in self.stream(source, rgb=rgb) for face in reading.faces]
 
     def stream(self, source: str | Path | NDArray[np.uint8], *, rgb: bool = False) -> Iterator[FrameReading]:
-        """Yield a FrameReading for each frame, also for those without faces; takes what `read` takes."""
+        """Yield a FrameReading for each frame, also for those without faces; takes what `read` takes.
+
+        A clip that is damaged gives a warning after the frames that could be read.
+        """
         if isinstance(source, np.ndarray):
             yield self.read_frame(Frame(_as_bgr(source, rgb=rgb)))
-        else:
+            return
+        try:
             for frame in frames(Path(source)):
                 yield self.read_frame(frame)
+        except DamagedClip as damage:
+            warnings.warn(str(damage), stacklevel=2)
 
     def read_frame(self, frame: Frame) -> FrameReading:
         """Return the faces of one frame."""
@@ -108,7 +115,8 @@ class Reader:
     ) -> ReadSummary:
         """Read files one after another into sinks.
 
-        One broken file among several is noted in the summary, and the others are read.
+        One broken file among several is noted in the summary, and the others are read. What could be read of a
+        damaged clip is kept.
 
         Args:
             sinks: Where readings go.
@@ -130,7 +138,7 @@ class Reader:
                     on_frame(reading)
                 summary.files += 1
             except InputError as error:
-                if len(files) == 1:
+                if len(files) == 1 and not isinstance(error, DamagedClip):
                     raise
                 summary.failures.append(str(error))
         return summary

@@ -1,19 +1,29 @@
 """Photos, folders and clips -> upright frames with their own timestamps.
 
-In: paths, or an array.  Out: Frame after Frame, BGR.
+In: paths.  Out: Frame after Frame, BGR.
 """
 
+import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import InputError
+from mien.errors import DamagedClip, InputError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+
+# A clip whose last frame ends this much before the time its header promises has been cut off. Less than that is how
+# containers round.
+MISSING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +62,7 @@ def media_files(paths: Iterable[Path]) -> list[Path]:
             raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
         else:
             found.append(path)
-    return found
+    return list({path.resolve(): path for path in found}.values())  # each once, also if named twice
 
 
 def is_clip(path: Path) -> bool:
@@ -64,8 +74,11 @@ def frames(path: Path) -> Iterator[Frame]:
     """Yield the one frame of a photo, or each frame of a clip.
 
     Raises:
-        InputError: The file is missing, empty, truncated, or not what its name says.
+        InputError: The file is missing, empty, a truncated photo, or not what its name says.
+        DamagedClip: A clip breaks off or has broken packets; raised after all frames that could be read.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give its files one by one, or use `mien read {path}`.")
     if not path.is_file():
         raise InputError(f"There is no file {path}; check the spelling.")
     if path.stat().st_size == 0:
@@ -73,7 +86,7 @@ def frames(path: Path) -> Iterator[Frame]:
     if is_clip(path):
         yield from _clip_frames(path)
     else:
-        yield Frame(_photo(path), source=str(path))
+        yield Frame(_photo(path), source=source_name(path))
 
 
 def frame_count(path: Path) -> int | None:
@@ -94,7 +107,10 @@ def _photo(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as opened:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path) as opened,
+        ):
             image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):
                 image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
@@ -115,22 +131,50 @@ def _photo(path: Path) -> NDArray[np.uint8]:
 def _clip_frames(path: Path) -> Iterator[Frame]:
     import av  # here, since reading a photo should not wait for it
 
+    index, time_s, broken = -1, 0.0, 0
     try:
         with av.open(path) as container:
             if not container.streams.video:
                 raise InputError(f"{path} has no video stream.")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            index = -1
-            for index, frame in enumerate(container.decode(stream)):
-                image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-                if frame.rotation:  # counter-clockwise degrees, as phones write it
-                    image = np.ascontiguousarray(np.rot90(image, frame.rotation // 90))
-                yield Frame(image, source=str(path), index=index, time_s=frame.time)
-            if index < 0:
-                raise InputError(f"{path} has a video stream without a single frame; copy or download it again.")
+            base, rate = float(stream.time_base or 0), float(stream.average_rate or 25)
+            end_s = ((stream.start_time or 0) + (stream.duration or 0)) * base
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except av.InvalidDataError:  # a broken packet costs its own frames only
+                    broken += 1
+                    continue
+                for frame in decoded:
+                    # AVI has no presentation times: what its packets carry is the order of decoding.
+                    stamp = frame.dts if container.format.name == "avi" else frame.pts
+                    time_s = stamp * base if stamp is not None else time_s + 1 / rate
+                    index += 1
+                    yield Frame(_upright(frame), source=source_name(path), index=index, time_s=time_s)
     except av.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a clip ({error.strerror}); copy or download it again.") from error
+        if index < 0:
+            raise InputError(
+                f"{path} cannot be read as a clip ({error.strerror}); copy or download it again."
+            ) from error
+        broken += 1
+    if index < 0:
+        raise InputError(f"{path} has no frame that can be decoded; copy or download it again.")
+    if time_s + MISSING_S < end_s:
+        raise DamagedClip(f"{path} breaks off at {time_s:.2f} s of {end_s:.2f} s; what comes before was read.")
+    if broken:
+        raise DamagedClip(f"{path} has {broken} broken packets; their frames are missing, the others were read.")
+
+
+def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:
+    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    # `rotation` counts counter-clockwise degrees, as `rot90` does.
+    return np.ascontiguousarray(np.rot90(image, frame.rotation // 90)) if frame.rotation else image
+
+
+def source_name(path: Path) -> str:
+    """Return a path as text for tables and messages, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _is_media(path: Path) -> bool:

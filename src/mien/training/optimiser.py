@@ -47,8 +47,8 @@ class MuonAndSGD(Optimizer):
 def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
     """Return roughly U Vᵀ of the matrix's singular value decomposition, by Newton-Schulz iteration.
 
-    Coefficients and the three steps as in Jordan et al. 2024: singular values end between about 0.7 and 1.2, which
-    is near enough and far cheaper than exact.
+    Coefficients and the three steps as in Jordan et al. 2024: large singular values end between about 0.7 and 1.2,
+    small ones stay below; near enough, and far cheaper than exact.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.bfloat16()

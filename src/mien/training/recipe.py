@@ -32,6 +32,12 @@ class DataSection(Section):
     validate_on: str = "PublicTest"
     """Split to watch, to choose and to calibrate by; never PrivateTest."""
 
+    @model_validator(mode="after")
+    def _spares_private_test(self) -> "DataSection":
+        if "PrivateTest" in (self.train, self.validate_on):
+            raise ValueError("PrivateTest is for reporting; learn from Training and choose on PublicTest")
+        return self
+
 
 class InputSection(Section):
     """The network's input; goes into the model card as `InputSpec`."""

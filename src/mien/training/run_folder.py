@@ -9,6 +9,7 @@ runs/mien-s-001/
 """
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +86,29 @@ class RunFolder:
         return cls(path)
 
     def environment(self) -> dict[str, Any]:
-        """Return what environment.json says."""
-        environment: dict[str, Any] = json.loads(self.environment_path.read_text())
+        """Return what environment.json says.
+
+        Raises:
+            TrainingError: It is missing or broken.
+        """
+        try:
+            environment: dict[str, Any] = json.loads(self.environment_path.read_text())
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{self.environment_path} is missing or broken; start a new run.") from error
         return environment
 
     def network(self) -> nn.Module:
         """Return the network with the run's final weights (their running mean), in evaluation mode.
 
         Raises:
-            TrainingError: The run has no checkpoint yet.
+            TrainingError: The run has no checkpoint yet, or a broken one.
         """
         if not self.checkpoint_path.is_file():
             raise TrainingError(f"{self.path} has no checkpoint yet; let it train for an epoch at least.")
-        checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+        try:
+            checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise TrainingError(f"{self.checkpoint_path} is broken; start a new run.") from error
         network = build(
             self.recipe.network,
             channels=self.recipe.input.channels,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, TensorDataset
 
 from mien.data.faceset import FaceSet, open_faceset
-from mien.errors import TrainingError
+from mien.errors import DataError, TrainingError
 from mien.files import written_beside
 from mien.models.registry import StartsFromData, build
 from mien.preprocess import InputSpec, network_input
@@ -40,8 +40,9 @@ def train(recipe: Recipe, *, data: Path, out: Path, watcher: Watcher | None = No
         The finished run.
 
     Raises:
-        DataError: The FaceSet is broken or lacks a split the recipe names.
-        TrainingError: The faces do not fit the recipe, or the loss stopped being a number.
+        DataError: The FaceSet is broken, lacks a split the recipe names, or has faces of another size.
+        ModelError: The recipe names an unknown network.
+        TrainingError: The loss stopped being a number.
         TrainingStopped: Ctrl-C; the run can go on with `resume`.
     """
     faces = open_faceset(data)
@@ -54,17 +55,25 @@ def train(recipe: Recipe, *, data: Path, out: Path, watcher: Watcher | None = No
     return _fit(run, faces, precision, watcher or Watcher())
 
 
-def resume(run: RunFolder, *, watcher: Watcher | None = None) -> RunFolder:
+def resume(run: RunFolder, *, data: Path | None = None, watcher: Watcher | None = None) -> RunFolder:
     """Go on with a run from its last checkpoint (or from the start, if it has none), on the FaceSet it began with.
 
+    Args:
+        run: The run.
+        data: Where its FaceSet lies now; by default where it lay when the run began.
+        watcher: Told of each step and epoch.
+
     Raises:
-        DataError: The FaceSet is gone or broken.
-        TrainingError: The FaceSet is another one now.
+        DataError: The FaceSet is gone or broken; say with `data` where it is now.
+        TrainingError: It is another FaceSet.
     """
     environment = run.environment()
-    faces = open_faceset(Path(environment["data_folder"]))
+    folder = data or Path(environment["data_folder"])
+    if data is None and not folder.exists():
+        raise DataError(f"{folder}, on which {run.path} was trained, is gone; say where it is now with --data.")
+    faces = open_faceset(folder)
     if faces.sha256 != environment["data_sha256"]:
-        raise TrainingError(f"{environment['data_folder']} has changed since {run.path} began; start a new run.")
+        raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
     return _fit(run, faces, environment["precision"], watcher or Watcher())
 
 
@@ -75,6 +84,7 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
     batches = TrainingBatches(learn, batch_size=recipe.batch_size, seed=recipe.seed, flip=recipe.augmentation.flip)
     module = TrainingModule(_first_weights(recipe, learn, spec), recipe, spec)
     watch_inputs = network_input(watch.faces_u8, spec)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its lines on accelerators and tips
     trainer = pl.Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
@@ -109,12 +119,8 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
 
 
 def _check_fit(recipe: Recipe, faces: FaceSet) -> None:
-    shape = (recipe.input.face_px,) * 2 + ((3,) if recipe.input.channels == 3 else ())
-    if faces.faces_u8.shape[1:] != shape:
-        raise TrainingError(
-            f"Recipe {recipe.name} wants faces of {shape}, and {faces.name} has {faces.faces_u8.shape[1:]}; "
-            "set input.face_px and input.channels to match, or prepare the faces at that size."
-        )
+    build(recipe.network, channels=recipe.input.channels, classes=len(faces.label_names))  # or says it is unknown
+    faces.check_fits(recipe.input.spec(), f"Recipe {recipe.name}")
     for split in (recipe.data.train, recipe.data.validate_on):
         faces.split(split)
 
@@ -137,6 +143,3 @@ def _first_weights(recipe: Recipe, learn: FaceSet, spec: InputSpec) -> torch.nn.
 
 def _tensors(inputs: NDArray[np.float32], labels: NDArray[np.int8]) -> TensorDataset:
     return TensorDataset(torch.from_numpy(inputs), torch.from_numpy(labels.astype(np.int64)))
-
-
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its hints on accelerators and tips

@@ -47,6 +47,8 @@ def describe(
     from mien.data.faceset import open_faceset
 
     faces = open_faceset(faceset)
+    path = sheet or faceset / "contact-sheet.png"
+    write_contact_sheet(faces, path)
     found = count(faces)
     table = Table("class", *faces.split_names, "all", title=f"{faces.name}: {len(faces):,} faces")
     for column in table.columns[1:]:
@@ -67,6 +69,4 @@ def describe(
     )
     if faces.votes is not None:
         show.out.print(f"       votes: {', '.join(faces.vote_names)}", soft_wrap=True)
-    path = sheet or faceset / "contact-sheet.png"
-    write_contact_sheet(faces, path)
     show.out.print(f"       contact sheet: {path}", soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from mien.apps.cli import show
 
@@ -56,5 +57,5 @@ def _print(evaluation: "Evaluation") -> None:
     for column in (*classes.columns[1:], *confusion.columns[1:]):
         column.justify = "right"
     for index, (name, row) in enumerate(zip(names, evaluation.confusion, strict=True)):
-        confusion.add_row(name, *(f"[bold]{n}[/]" if index == k else str(n) for k, n in enumerate(row)))
+        confusion.add_row(name, *(Text(str(n), style="bold" if index == k else "") for k, n in enumerate(row)))
     show.out.print(confusion)

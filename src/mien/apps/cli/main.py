@@ -1,10 +1,12 @@
 """The command `mien`: gathers the commands and turns every error of ours into one sentence and exit code 2."""
 
-import os
+import io
 import sys
+from typing import Annotated, NoReturn
 
 import typer
 
+import mien
 from mien.apps.cli import data, weights
 from mien.apps.cli.evaluate import evaluate
 from mien.apps.cli.export import export
@@ -17,10 +19,23 @@ app = typer.Typer(
     name="mien",
     help="Facial-expression recognition that is honest about how good it is.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    """Facial-expression recognition that is honest about how good it is."""
+    if version:
+        print(f"mien {mien.__version__}")
+        raise typer.Exit
+
+
 app.command()(read)
 app.command()(models)
 app.add_typer(weights.app)
@@ -32,17 +47,20 @@ app.command()(export)
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):  # a letter that the terminal's encoding lacks is no reason to stop
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except MienError as error:
-        print(f"mien: {error}", file=sys.stderr)
-        sys.exit(130 if isinstance(error, TrainingStopped) else 2)
-    except KeyboardInterrupt:
-        print("\nmien: stopped.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output, `head` say, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _end(str(error), 130 if isinstance(error, TrainingStopped) else 2)
+    except OSError as error:  # a full disk, a folder without permission: the system's own words say it
+        _end(f"{error.strerror or error}: {error.filename or 'while reading or writing'}.", 2)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    print(f"mien: {sentence}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,17 @@ CHANNELS, CLASSES = 1, 7  # what networks are counted with: FER2013's grey faces
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="A model or network, to see its layers.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A model, a network or an .onnx file, to see its card and layers.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that ship and the networks that can be trained, or show one."""
     known = {model: Classifier(path).card.as_dict() for model, path in bundled_models().items()}
     if name is None:
         _list(known, _networks(), json=json)
+    elif name.endswith(".onnx"):
+        _show(name, Classifier(name).card.as_dict(), json=json)
     else:
         _show(name, known.get(name), json=json)
 
@@ -58,7 +62,7 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
         score, calibration = card["score"], card["calibration"]
         bundled.add_row(
             name,
-            show.percent(score["accuracy"]),
+            show.accuracy(score["accuracy"], score["n"]),
             f"{score['n']:,} of {score['split']}",
             f"{card['parameters']:,}",
             f"{card['macs'] / 1e6:.1f} M",
@@ -99,7 +103,9 @@ def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
 def _print_card(card: dict[str, Any]) -> None:
     score, made, calibration = card["score"], card["provenance"], card["calibration"]
     show.out.print(f"{card['name']}: {', '.join(card['labels'])}", style="bold", soft_wrap=True)
-    show.out.print(f"  accuracy     {show.percent(score['accuracy'])} of {score['n']:,} faces of {score['split']}")
+    show.out.print(
+        f"  accuracy     {show.accuracy(score['accuracy'], score['n'])} on {score['n']:,} faces of {score['split']}"
+    )
     for label, recall in zip(card["labels"], score["recall"], strict=True):
         show.out.print(f"    {label:<10} {show.percent(recall) if recall is not None else 'not in it'}")
     if calibration:

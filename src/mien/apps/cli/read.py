@@ -57,7 +57,7 @@ def read(
     for failure in summary.failures:
         show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
     if summary.failures:
-        show.err.print(f"mien: {len(summary.failures)} of {len(files)} files could not be read.")
+        show.err.print(f"mien: {len(summary.failures)} of {len(files)} files could not be read, or only in part.")
         raise typer.Exit(1)
 
 
@@ -65,7 +65,7 @@ def _drawings(annotate: Path, files: list[Path]) -> "Sink":
     from mien.reading.sinks.pictures import AnnotatedFolder, picture_sink
 
     if not annotate.suffix:
-        return AnnotatedFolder(annotate)
+        return AnnotatedFolder(annotate, files)
     if len(files) > 1:
         raise OutputError(
             f"--annotate {annotate} is one file, and there are {len(files)} to draw; give the name of a folder."
@@ -141,8 +141,8 @@ class Clip:
     def print(self, source: str) -> None:
         """Print the counts."""
         show.out.print(
-            f"{Path(source).name}: {self._frames} frames to {self._last_s:.2f} s, {self._faces} faces "
-            f"in {self._with_face} of them",
+            f"{Path(source).name}: {self._frames} frames to {self._last_s:.2f} s; a face in {self._with_face} of them, "
+            f"{self._faces} faces in all",
             soft_wrap=True,
         )
         for expression, count in self._expressions.most_common():

@@ -3,20 +3,22 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import sqrt
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from mien.errors import MissingExtraError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# No markup: a file called "[bold].jpg" is to be printed as it is.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def progress_bar(*columns: TextColumn) -> Progress:
     """Return a bar on stderr that vanishes when it is done, and shows nothing where stderr is no terminal."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=8 if columns else 40),  # what stands beside it must fit into 80 columns
         *(columns or (TaskProgressColumn(),)),
         TimeRemainingColumn(),
@@ -29,6 +31,11 @@ def progress_bar(*columns: TextColumn) -> Progress:
 def percent(share: float) -> str:
     """Return 0.7134 as "71.3 %"."""
     return f"{100 * share:.1f} %"
+
+
+def accuracy(share: float, n: int) -> str:
+    """Return 0.7134 of 3,589 as "71.3 ± 0.8 %": with its standard error."""
+    return f"{100 * share:.1f} ± {100 * sqrt(share * (1 - share) / n):.1f} %"
 
 
 @contextmanager

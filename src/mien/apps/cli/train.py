@@ -24,7 +24,7 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: optimiser.lr=0.01.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder instead.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder (--data, if its data moved).")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
 ) -> None:
     """Train a network by a recipe."""
@@ -45,7 +45,7 @@ def train(
     bar, watcher = _watch()
     with bar:
         if resume is not None:
-            run = go_on(RunFolder(resume), watcher=watcher)
+            run = go_on(RunFolder(resume), data=data, watcher=watcher)
         else:
             assert recipe is not None
             assert data is not None
@@ -113,7 +113,7 @@ def _epoch_line(metrics: "EpochMetrics") -> str:
 def _print_end(run: "RunFolder") -> None:
     score = run.card().score
     show.out.print(
-        f"{run.path}: {show.percent(score.accuracy)} of {score.n:,} faces of {score.split}. "
+        f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {score.n:,} faces of {score.split}. "
         f"Next: mien evaluate {run.path} --data FACESET, mien export {run.path} --out model.onnx",
         soft_wrap=True,
     )

@@ -19,10 +19,12 @@ def list_() -> None:
     """List the files mien knows, and whether each is at hand."""
     table = Table("name", "file", "kB", "licence", "at hand")
     for name, pinned in PINNED.items():
-        path = at_hand(name)
-        table.add_row(
-            name, pinned.filename, str(pinned.size_bytes // 1000), pinned.licence, str(path.parent) if path else "no"
-        )
+        try:
+            path = at_hand(name)
+            where = str(path.parent) if path else "no"
+        except WeightsError:
+            where = "damaged: fetch or add it again"
+        table.add_row(name, pinned.filename, str(pinned.size_bytes // 1000), pinned.licence, where)
     show.out.print(table)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,6 +72,19 @@ def make_detector(name: str = AUTO) -> FaceDetector:
     if name not in DETECTORS:
         raise DetectorError(unknown_name("detector", name, (AUTO, *DETECTORS)))
     return DETECTORS[name]()
+
+
+def shrunk(image: NDArray[np.uint8], longest_px: int) -> tuple[NDArray[np.uint8], float]:
+    """Return an image whose longer side is at most `longest_px`, and the scale that was applied, at most 1.
+
+    The shorter side is at least one pixel, whatever the proportions.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    if scale == 1:
+        return image, scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
 def square(centre_x: float, centre_y: float, side: float) -> Box:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.reading.detectors import Detection, square
+from mien.reading.detectors import Detection, shrunk, square
 
 # `alt2` is OpenCV's best frontal cascade: 4 of 5 faces in a group photo and none false, against 3 for `default`.
 CASCADE = "haarcascade_frontalface_alt2.xml"
@@ -30,12 +30,8 @@ class HaarDetector:
 
     def find(self, image_bgr: NDArray[np.uint8]) -> list[Detection]:
         """Return the frontal faces in an image; the score is the cascade's last-stage sum."""
-        longest = max(image_bgr.shape[:2])
-        scale = min(1.0, LONGEST_SIDE_PX / longest)
-        grey = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
-        if scale < 1:
-            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        smallest = max(24, round(SMALLEST_SHARE * longest * scale))
+        grey, scale = shrunk(np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY), np.uint8), LONGEST_SIDE_PX)
+        smallest = max(24, round(SMALLEST_SHARE * max(grey.shape)))
         boxes, _, scores = self._cascade.detectMultiScale3(
             grey, scaleFactor=1.1, minNeighbors=NEIGHBOURS, minSize=(smallest, smallest), outputRejectLevels=True
         )

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.reading.detectors import Detection, square
+from mien.reading.detectors import Detection, shrunk, square
 
 LONGEST_SIDE_PX = 640  # larger pictures are searched at this size; the net was trained around it
+SMALLEST_SIDE_PX = 64  # smaller pictures get a border: up to 32 px OpenCV 4.14 answers with uninitialised memory
 SCORE_THRESHOLD = 0.7
 OVERLAP_THRESHOLD = 0.3  # OpenCV's default for non-maximum suppression
 
@@ -28,11 +29,10 @@ class YuNetDetector:
 
     def find(self, image_bgr: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces in an image; the score is 0-1."""
-        scale = min(1.0, LONGEST_SIDE_PX / max(image_bgr.shape[:2]))
-        if scale < 1:
-            image_bgr = np.asarray(
-                cv2.resize(image_bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
-            )
+        image_bgr, scale = shrunk(image_bgr, LONGEST_SIDE_PX)
+        below, right = (max(0, SMALLEST_SIDE_PX - side) for side in image_bgr.shape[:2])
+        if below or right:
+            image_bgr = np.asarray(cv2.copyMakeBorder(image_bgr, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
         self._net.setInputSize((image_bgr.shape[1], image_bgr.shape[0]))
         _, rows = self._net.detect(image_bgr)  # (faces, 15): box, five landmarks, score
         if rows is None:

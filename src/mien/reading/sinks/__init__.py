@@ -1,7 +1,7 @@
 """Where readings go: tables and pictures behind one Protocol.
 
-A sink is a context manager. What it writes stands beside its final name until the block ends well, and is
-deleted if the block raises: nothing half-written is left.
+A sink is a context manager. Each file that it writes stands beside its final name until it is whole; the one under
+way is deleted if the block raises. Nothing half-written is left.
 """
 
 from contextlib import AbstractContextManager

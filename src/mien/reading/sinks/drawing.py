@@ -55,8 +55,8 @@ def _draw_face(
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     pad = line + 1
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    # Above the box where there is room, else inside it; never beyond the picture's sides.
-    label_y = y - height if y >= height else y
+    # Above the box where there is room, else inside it; never beyond the picture.
+    label_y = y - height if y >= height else min(max(y, 0), max(0, size[1] - round(height)))
     label_x = min(max(x, 0), max(0, size[0] - round(width)))
     draw.rectangle((label_x, label_y, label_x + width, label_y + height), fill=colour)
     draw.text((label_x + pad - left, label_y + pad - top), text, fill=INK[face.expression in DARK], font=font)

@@ -1,5 +1,6 @@
 """Readings drawn on what was read: an annotated photo, or an H.264 clip that a browser plays."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from mien.files import check_writable, written_beside
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks import Sink
 from mien.reading.sinks.drawing import draw_faces
-from mien.reading.sources import CLIP_SUFFIXES, PHOTO_SUFFIXES, Frame, is_clip
+from mien.reading.sources import CLIP_SUFFIXES, PHOTO_SUFFIXES, Frame, is_clip, source_name
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -46,8 +47,11 @@ class AnnotatedPhoto:
         from PIL import Image
 
         picture = Image.fromarray(np.ascontiguousarray(draw_faces(frame.image_bgr, reading.faces)[:, :, ::-1]))
-        with written_beside(self._path) as beside:
-            picture.save(beside, quality=JPEG_QUALITY)
+        try:
+            with written_beside(self._path) as beside:
+                picture.save(beside, quality=JPEG_QUALITY)
+        except ValueError as error:  # a format's own limit, such as WebP's 16,383 pixels
+            raise OutputError(f"Cannot write {self._path}: {error}; give a name that ends in .jpg or .png.") from error
 
 
 class AnnotatedClip:
@@ -100,13 +104,33 @@ class AnnotatedClip:
 class AnnotatedFolder:
     """Draws on several files, each into a file of the same name in one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare to write into `folder`; it is made if it is not there."""
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
+        """Prepare to write into `folder`; it is made if it is not there.
+
+        Raises:
+            OutputError: One of the sources lies in the folder: it might be overwritten, or drawn on again.
+        """
+        for source in sources:
+            if source.resolve().is_relative_to(folder.resolve()):
+                raise OutputError(
+                    f"Cannot draw into {folder}: {source}, which is read, lies in it; give another folder."
+                )
         self._folder = folder
+        self._targets: dict[str, tuple[Path, Path]] = {}  # name of the source -> source, target
+        for source in sources:
+            self._targets[source_name(source)] = (source, self._free_target(source))
         self._source: str | None = None
-        self._written: set[Path] = set()
         self._stack = ExitStack()
         self._sink: Sink | None = None
+
+    def _free_target(self, source: Path) -> Path:
+        """Return a name of its own, also for a.jpg beside a.png, or two folders with an a.jpg each."""
+        suffix = ".mp4" if is_clip(source) else ".jpg"
+        taken = {target for _, target in self._targets.values()}
+        target, number = self._folder / f"{source.stem}{suffix}", 2
+        while target in taken:
+            target, number = self._folder / f"{source.stem}-{number}{suffix}", number + 1
+        return target
 
     def __enter__(self) -> Self:
         """Make the folder."""
@@ -127,18 +151,9 @@ class AnnotatedFolder:
         if frame.source != self._source or self._sink is None:
             self._stack.close()
             self._source = frame.source
-            self._sink = self._stack.enter_context(picture_sink(self._target(Path(frame.source)), Path(frame.source)))
+            source, target = self._targets[frame.source]
+            self._sink = self._stack.enter_context(picture_sink(target, source))
         self._sink.write(frame, reading)
-
-    def _target(self, source: Path) -> Path:
-        suffix = ".mp4" if is_clip(source) else ".jpg"
-        target = self._folder / f"{source.stem}{suffix}"
-        number = 2
-        while target in self._written:  # a.jpg and a.png, or two folders with an a.jpg each
-            target = self._folder / f"{source.stem}-{number}{suffix}"
-            number += 1
-        self._written.add(target)
-        return target
 
 
 def picture_sink(path: Path, source: Path) -> Sink:
