@@ -22,6 +22,7 @@ def test_an_override_changes_one_value_and_the_hash() -> None:
     assert changed.model_copy(update={"optimiser": plain.optimiser, "seed": plain.seed}) == plain
     assert plain.sha256() != changed.sha256()
     assert plain.sha256() == load_recipe("mien-s").sha256()
+    assert plain.sha256() == load_recipe("mien-s", ["precision=auto"]).sha256(), "a default that is spelled out"
 
 
 def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:

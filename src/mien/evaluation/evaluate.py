@@ -12,7 +12,7 @@ from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import ModelError
 from mien.evaluation.metrics import Evaluation, score
-from mien.evaluation.private_test import PRIVATE_TEST, check_log, log_look
+from mien.evaluation.private_log import PRIVATE_TEST, check_log, log_look
 from mien.files import sha256
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import bundled_models

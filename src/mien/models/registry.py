@@ -58,8 +58,6 @@ def register(name: str, *, source: str, view_px: int) -> Callable[[Builder], Bui
 
 def networks() -> dict[str, NetworkEntry]:
     """Return every network by name, in order of name."""
-    import mien.models.mien_nets  # noqa: F401 - importing a file of networks enters them
-
     return dict(sorted(_ENTRIES.items()))
 
 

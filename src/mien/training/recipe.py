@@ -4,6 +4,7 @@ In: a YAML file of the package or of the user, and `key=value` overrides.  Out: 
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -145,8 +146,13 @@ class Recipe(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
     def sha256(self) -> str:
-        """Return the hash of `to_yaml`: equal for equal recipes."""
-        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+        """Return a hash that is equal for equal recipes.
+
+        It covers what differs from the defaults, so that a setting that is added later, with a default that changes
+        nothing, leaves the hashes on older cards valid.
+        """
+        differing = self.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(json.dumps(differing, sort_keys=True).encode()).hexdigest()
 
 
 def recipe_files() -> dict[str, Path]:

@@ -25,7 +25,7 @@ def evaluate(
     """Score a run or a model on one split of a FaceSet."""
     with show.needs("train"):
         from mien.evaluation.evaluate import evaluate as run
-        from mien.evaluation.private_test import LOG, PRIVATE_TEST
+        from mien.evaluation.private_log import LOG, PRIVATE_TEST
 
     with show.progress_bar() as bar:
         task = bar.add_task(f"Evaluating on {split}", total=1.0)
