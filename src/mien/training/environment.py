@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-import mien
 from mien.data.faceset import FaceSet
 from mien.training.recipe import Recipe
 
+PACKAGE = Path(__file__).parents[1]  # src/mien
 PACKAGES = ("mien", "torch", "lightning", "numpy", "pyarrow", "onnx", "onnxruntime")
 
 
@@ -35,7 +35,7 @@ def describe_environment(recipe: Recipe, faces: FaceSet, faceset_folder: Path, *
     }
 
 
-def git_commit(package: Path = Path(mien.__file__).parent) -> str:
+def git_commit(package: Path = PACKAGE) -> str:
     """Return the commit of the code that runs, with "+" if a file of the package has changed since.
 
     Args:
