@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from mien.training.optimiser import MuonAndSGD, make_optimiser, orthogonalised, triangle
-from mien.training.recipe import OptimiserSection
+from mien.training.optimiser import MuonAndSGD, make_optimiser, orthogonalised, rate
+from mien.training.recipe import OptimiserSection, ScheduleSection
 
 
 def test_sgd_moves_as_torch_does() -> None:
@@ -64,9 +64,55 @@ def test_biases_are_not_decayed() -> None:
     assert [(group["params"][0].ndim, group["weight_decay"] > 0) for group in groups] == [(2, True), (1, False)]
 
 
+def _rates(steps: int = 100, epochs: int = 10, **settings: object) -> list[float]:
+    schedule = ScheduleSection.model_validate(settings)
+    return [rate(step, schedule, steps=steps, epochs=epochs) for step in range(steps)]
+
+
 def test_the_triangle_rises_to_one_and_falls_to_nearly_nothing() -> None:
-    rates = [triangle(step, steps=100, warmup=0.1) for step in range(100)]
+    rates = _rates(name="triangle", warmup=0.1)
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == 1
     assert rates[-1] == pytest.approx(1 / 90)
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_cosine_is_half_a_wave() -> None:
+    rates = _rates(name="cosine", warmup=0)
+    assert rates[0] == 1
+    assert rates[50] == pytest.approx(0.5, abs=0.02)
+    assert rates[25] == pytest.approx((1 + 2**-0.5) / 2, abs=0.02)
+    assert rates[-1] < 0.001
+
+
+def test_the_step_falls_by_its_factor_every_so_many_epochs() -> None:
+    rates = _rates(name="step", warmup=0, step_epochs=4, factor=0.5)
+    assert rates == [1.0] * 40 + [0.5] * 40 + [0.25] * 20
+
+
+def test_constant_and_plateau_stay() -> None:
+    assert _rates(name="constant", warmup=0) == [1.0] * 100
+    assert _rates(name="constant", warmup=0.2)[:3] == pytest.approx([0.05, 0.1, 0.15])
+    assert _rates(name="plateau") == [1.0] * 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"name": "sgd", "nesterov": False}, torch.optim.SGD),
+        ({"name": "rmsprop"}, torch.optim.RMSprop),
+        ({"name": "adam"}, torch.optim.Adam),
+        ({"name": "adamw"}, torch.optim.AdamW),
+    ],
+)
+def test_every_optimiser_gets_what_the_recipe_says(settings: dict[str, object], kind: type) -> None:
+    recipe = OptimiserSection.model_validate(settings | {"lr": 0.003, "momentum": 0.7, "weight_decay": 0.02})
+    optimiser = make_optimiser(nn.Linear(3, 2), recipe)
+    assert type(optimiser) is kind
+    matrices, vectors = optimiser.param_groups
+    assert matrices["lr"] == vectors["lr"] == 0.003
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.02, 0)
+    assert matrices.get("momentum", 0.7) == 0.7
+    assert not matrices.get("nesterov", False)
+    everything = make_optimiser(nn.Linear(3, 2), recipe.model_copy(update={"decay": "all"}))
+    assert [group["weight_decay"] for group in everything.param_groups] == [0.02, 0.02]

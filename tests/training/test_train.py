@@ -14,8 +14,8 @@ from mien.preprocess import network_input
 from mien.training.batches import Batch, TrainingBatches
 from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
 from mien.training.module import TrainingModule
-from mien.training.optimiser import MuonAndSGD, triangle
-from mien.training.recipe import load_recipe
+from mien.training.optimiser import MuonAndSGD, rate
+from mien.training.recipe import ScheduleSection, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train
 from tests.conftest import TINY, drawn_faceset
@@ -132,16 +132,19 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(
 def test_a_run_goes_on_where_its_faces_lie_now(tmp_path: Path) -> None:
     drawn_faceset().save(tmp_path / "a.faceset")
     run = train(load_recipe("mien-s", [*SHORT, "epochs=1"]), data=tmp_path / "a.faceset", out=tmp_path)
+    card = run.card()
+    run.predictions_path.unlink()  # as if it had been stopped
     (tmp_path / "a.faceset").rename(tmp_path / "b.faceset")
     with pytest.raises(DataError, match="is gone; say where it is now with --data"):
         resume(run)
-    assert resume(run, data=tmp_path / "b.faceset").card() == run.card()
+    assert resume(run, data=tmp_path / "b.faceset").card() == card
 
 
 def test_a_run_whose_faces_changed_does_not_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "a.faceset"
     drawn_faceset().save(folder)
     run = train(load_recipe("mien-s", [*SHORT, "epochs=1"]), data=folder, out=tmp_path)
+    run.predictions_path.unlink()  # as if it had been stopped
     folder.rename(tmp_path / "old")
     drawn_faceset(seed=1).save(folder)
     with pytest.raises(TrainingError, match="has changed since"):
@@ -175,7 +178,7 @@ def test_the_rate_changes_with_every_step_and_follows_the_triangle(
 
     monkeypatch.setattr(MuonAndSGD, "step", listening)
     train(load_recipe("mien-s", [*SHORT, "optimiser.muon_lr=0.1"]), data=faceset_folder, out=tmp_path)
-    assert rates == pytest.approx([0.1 * triangle(i, steps=12, warmup=0.1) for i in range(12)])
+    assert rates == pytest.approx([0.1 * rate(i, ScheduleSection(), steps=12, epochs=3) for i in range(12)])
 
 
 def test_the_network_is_shown_other_orders_and_other_draws_in_each_epoch(
@@ -216,6 +219,44 @@ def test_the_final_weights_are_a_running_mean_and_the_metrics_are_theirs(faceset
     loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels))
     assert float(row["validation_accuracy"]) == pytest.approx(run.card().score.accuracy, abs=1e-4)
     assert float(row["validation_loss"]) == pytest.approx(float(loss), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["optimiser.name=adam", "optimiser.lr=0.003", "schedule.name=cosine", "clip_norm=1.0"],
+        ["optimiser.name=rmsprop", "optimiser.lr=0.001", "schedule.name=step", "schedule.step_epochs=4"],
+        ["optimiser.name=sgd", "optimiser.lr=0.02", "schedule.name=plateau", "class_weights=balanced"],
+        ["optimiser.name=adamw", "optimiser.lr=0.003", "schedule.name=constant", "augmentation.mixup_alpha=0.2"],
+    ],
+)
+def test_every_optimiser_and_schedule_learns(faceset_folder: Path, tmp_path: Path, changes: list[str]) -> None:
+    run = train(load_recipe("mien-s", [*TINY, *changes]), data=faceset_folder, out=tmp_path)
+    losses = [float(row["train_loss"]) for row in run.metrics()]
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_a_plateau_lowers_the_rate(faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    step = torch.optim.SGD.step
+
+    def listening(self: torch.optim.SGD, closure: object = None) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, closure)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim.SGD, "step", listening)
+    still = ["optimiser.name=sgd", "optimiser.lr=1e-4", "ema_decay=0", "schedule.name=plateau"]
+    slow = ["schedule.patience=1", "schedule.factor=0.5"]
+    train(load_recipe("mien-s", [*TINY, *still, *slow]), data=faceset_folder, out=tmp_path)
+    assert [round(1e-4 / value) for value in rates[::4]] == [1, 1, 1, 2, 2, 4, 4, 8, 8, 16, 16, 32]
+
+
+def test_a_run_that_no_longer_improves_stops_early(faceset_folder: Path, tmp_path: Path) -> None:
+    """With a rate of next to nothing nothing improves, so `patience` epochs after the first are all there are."""
+    still = ["optimiser.name=sgd", "optimiser.lr=1e-12", "ema_decay=0", "patience=2", "schedule.warmup=0"]
+    run = train(load_recipe("mien-s", [*TINY, *still]), data=faceset_folder, out=tmp_path)
+    assert 2 < len(run.metrics()) < 12
+    assert run.card().provenance.epochs == len(run.metrics())
 
 
 def test_the_stem_starts_whitened_on_the_faces_to_learn_from(faceset_folder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ lives on the CPU, so that a seed means the same on every device.
 
 import math
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -78,6 +79,24 @@ def cut_out(inputs: Tensor, recipe: AugmentationSection, generator: Generator) -
 
     square = inside(height)[:, :, None] & inside(width)[:, None, :]  # (N, H, W)
     return inputs.masked_fill((square & covered[:, None, None])[:, None].to(inputs.device), 0.0)
+
+
+def mix(inputs: Tensor, targets: Tensor, recipe: AugmentationSection, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets, in a share of the batches mixed with those of another face (Zhang et al. 2018).
+
+    Args:
+        inputs: (N, C, H, W).
+        targets: (N, K), rows summing to 1.
+        recipe: How strongly and how often.
+        generator: Source of every draw.
+    """
+    if recipe.mixup_alpha == 0 or float(torch.rand(1, generator=generator)) >= recipe.mixup_share:
+        return inputs, targets
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    # numpy's, since torch's Beta takes no generator
+    share = float(np.random.default_rng(seed).beta(recipe.mixup_alpha, recipe.mixup_alpha))
+    partner = torch.randperm(len(inputs), generator=generator).to(inputs.device)
+    return share * inputs + (1 - share) * inputs[partner], share * targets + (1 - share) * targets[partner]
 
 
 def _uniform(planes: Tensor, limit: float, generator: Generator) -> Tensor:

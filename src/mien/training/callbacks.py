@@ -91,7 +91,7 @@ class Metrics(pl.Callback):
         self._run = run
         self._watcher = watcher
         self._clock = clock
-        self._rows = _read_rows(run)
+        self._rows: list[dict[str, Any]] = list(run.metrics())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the sums of an epoch."""
@@ -210,10 +210,3 @@ class LastCheckpoint(pl.Callback):
         """Write the checkpoint."""
         with written_beside(self._run.checkpoint_path) as beside:
             trainer.save_checkpoint(beside)
-
-
-def _read_rows(run: RunFolder) -> list[dict[str, Any]]:
-    if not run.metrics_path.is_file():
-        return []
-    with run.metrics_path.open(newline="") as file:
-        return list(csv.DictReader(file))

@@ -1,5 +1,6 @@
-"""How the weights move: Muon on the convolutions and SGD on the rest, or SGD alone; and the rate over time."""
+"""How the weights move (Muon, SGD, RMSProp, Adam, AdamW), and the rate over time."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mien.training.recipe import OptimiserSection
+from mien.training.recipe import OptimiserSection, ScheduleSection
 
 
 class MuonAndSGD(Optimizer):
@@ -63,27 +64,60 @@ def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
     return orthogonal
 
 
-def make_optimiser(network: nn.Module, recipe: OptimiserSection) -> MuonAndSGD:
+def make_optimiser(network: nn.Module, recipe: OptimiserSection) -> Optimizer:
     """Return the recipe's optimiser over every weight that is trained."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     filters = [weight for weight in weights if weight.ndim == 4]
     matrices = [weight for weight in weights if 1 < weight.ndim < 4]
     vectors = [weight for weight in weights if weight.ndim <= 1]
-    sgd = {"lr": recipe.lr, "momentum": recipe.momentum}
-    muon = {"lr": recipe.muon_lr, "momentum": recipe.muon_momentum, "muon": True}
-    groups: list[dict[str, Any]] = [
-        # Unit scale is Muon's own restraint; a penalty on top of it would do nothing.
-        {
-            "params": filters,
-            **(muon if recipe.name == "muon" else {**sgd, "weight_decay": recipe.weight_decay}),
-        },
-        {"params": matrices, **sgd, "weight_decay": recipe.weight_decay},
-        {"params": vectors, **sgd},
+    decay, vector_decay = recipe.weight_decay, recipe.weight_decay if recipe.decay == "all" else 0.0
+    if recipe.name == "muon":
+        sgd = {"lr": recipe.lr, "momentum": recipe.momentum}
+        muon = {"lr": recipe.muon_lr, "momentum": recipe.muon_momentum, "muon": True}
+        groups: list[dict[str, Any]] = [
+            {"params": filters, **muon},  # unit scale is Muon's own restraint; a penalty on top would do nothing
+            {"params": matrices, **sgd, "weight_decay": decay},
+            {"params": vectors, **sgd, "weight_decay": vector_decay},
+        ]
+        return MuonAndSGD([group for group in groups if group["params"]])
+    groups = [
+        {"params": filters + matrices, "weight_decay": decay},
+        {"params": vectors, "weight_decay": vector_decay},
     ]
-    return MuonAndSGD([group for group in groups if group["params"]])
+    groups = [group for group in groups if group["params"]]
+    match recipe.name:
+        case "sgd":
+            nesterov = recipe.nesterov and recipe.momentum > 0
+            return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum)
+        case "adam":
+            return torch.optim.Adam(groups, lr=recipe.lr)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=recipe.lr)
 
 
-def triangle(step: int, *, steps: int, warmup: float) -> float:
-    """Return the rate at a step as a share of its peak: up over the warm-up, then down to nearly zero."""
-    peak = max(1.0, warmup * steps)
-    return min((step + 1) / peak, max(0.0, (steps - step) / max(1.0, steps - peak)))
+def rate(step: int, schedule: ScheduleSection, *, steps: int, epochs: int) -> float:
+    """Return the rate at a step as a share of its peak; `plateau` is not a matter of steps and stays at 1.
+
+    Args:
+        step: Steps done, 0 to `steps` - 1.
+        schedule: The recipe's.
+        steps: Steps of the whole run.
+        epochs: Epochs of the whole run.
+    """
+    if schedule.name == "plateau":
+        return 1.0
+    peak = max(1.0, schedule.warmup * steps)
+    if step + 1 <= peak:
+        return (step + 1) / peak if schedule.warmup > 0 else 1.0
+    left = (steps - step) / max(1.0, steps - peak)  # 1 at the peak, nearly 0 at the last step
+    match schedule.name:
+        case "constant":
+            return 1.0
+        case "triangle":
+            return min(1.0, left)
+        case "cosine":
+            return (1 - math.cos(math.pi * min(1.0, left))) / 2
+        case "step":
+            return schedule.factor ** (step * epochs // steps // schedule.step_epochs)

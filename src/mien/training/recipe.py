@@ -86,19 +86,27 @@ class AugmentationSection(Section):
     """Side of a square set to the mean (DeVries & Taylor 2017); 0 for none."""
     cutout_share: Share = 0.5
     """Share of the faces that get one."""
+    mixup_alpha: float = Field(0.0, ge=0)
+    """Faces and labels are mixed in pairs by a share drawn from Beta(alpha, alpha) (Zhang et al. 2018); 0 for none."""
+    mixup_share: Share = 0.5
+    """Share of the batches that are mixed."""
 
 
 class OptimiserSection(Section):
     """How the weights move."""
 
-    name: Literal["sgd", "muon"] = "muon"
-    """`muon` for the convolutions and SGD for everything else, or `sgd` for all."""
+    name: Literal["sgd", "rmsprop", "adam", "adamw", "muon"] = "muon"
+    """`muon`: Muon on the convolutions and SGD on everything else; the others move every weight."""
     lr: float = Field(0.05, gt=0)
-    """Peak rate of SGD (Nesterov)."""
+    """Peak rate; with `muon`, that of everything else."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of SGD."""
+    """Momentum of SGD and RMSProp."""
+    nesterov: bool = True
+    """SGD's momentum looks ahead (Nesterov)."""
     weight_decay: float = Field(5e-4, ge=0)
-    """L2 penalty on matrices and filters that SGD moves; never on biases."""
+    """L2 penalty; with `adamw`, decay apart from the gradient."""
+    decay: Literal["weights", "all"] = "weights"
+    """Whether matrices and filters alone decay, or biases and norms too."""
     muon_lr: float = Field(0.08, gt=0)
     """Peak rate of Muon."""
     muon_momentum: float = Field(0.6, ge=0, lt=1)
@@ -106,10 +114,19 @@ class OptimiserSection(Section):
 
 
 class ScheduleSection(Section):
-    """How the rate changes: up along a line, then down along a line to zero."""
+    """How the rate changes over the run."""
 
+    name: Literal["constant", "triangle", "cosine", "step", "plateau"] = "triangle"
+    """After the warm-up: as it is, down a line to zero, down half a cosine to zero, by `factor` every `step_epochs`,
+    or by `factor` when the validation loss has not improved for `patience` epochs."""
     warmup: Share = 0.1
-    """Share of all steps that go up."""
+    """Share of all steps over which the rate first rises along a line; `plateau` has none."""
+    step_epochs: int = Field(30, ge=1)
+    """Epochs between two falls of `step`."""
+    factor: float = Field(0.1, gt=0, lt=1)
+    """What `step` and `plateau` multiply the rate by."""
+    patience: int = Field(5, ge=0)
+    """Epochs that `plateau` waits."""
 
 
 class Recipe(Section):
@@ -131,6 +148,12 @@ class Recipe(Section):
     """`auto`: bf16 where the processor has instructions for it, else fp32."""
     label_smoothing: Share = 0.1
     """Share of the target spread over all classes (Szegedy et al. 2016)."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: each class weighs in the loss as if it were as frequent as the others."""
+    clip_norm: float | None = Field(None, gt=0)
+    """Largest norm of a step's gradient; longer ones are shortened. Not with `muon`, whose steps have one length."""
+    patience: int | None = Field(None, ge=1)
+    """Stop when the validation loss has not improved for so many epochs."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
     """The final weights are a running mean over steps; each step keeps this share of the mean."""
     coverage: Share = 0.8
@@ -140,6 +163,12 @@ class Recipe(Section):
     augmentation: AugmentationSection = AugmentationSection()
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
+
+    @model_validator(mode="after")
+    def _clips_where_it_matters(self) -> "Recipe":
+        if self.clip_norm is not None and self.optimiser.name == "muon":
+            raise ValueError("clip_norm does nothing to muon, whose steps have one length; leave one of them out")
+        return self
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML text, every default written out."""

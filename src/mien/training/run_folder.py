@@ -8,6 +8,7 @@ runs/mien-s-001/
   predictions.parquet   the final weights' logits for each validation face; written last
 """
 
+import csv
 import json
 import pickle
 from pathlib import Path
@@ -118,6 +119,13 @@ class RunFolder:
         network.load_state_dict({name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()})
         return network.eval()
 
+    def metrics(self) -> list[dict[str, str]]:
+        """Return the rows of metrics.csv, one for each epoch so far."""
+        if not self.metrics_path.is_file():
+            return []
+        with self.metrics_path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
     def write_predictions(
         self, logits: NDArray[np.float32], labels: NDArray[np.integer], names: tuple[str, ...]
     ) -> None:
@@ -161,7 +169,7 @@ class RunFolder:
                 data_sha256=environment["data_sha256"],
                 commit=environment["commit"],
                 seed=recipe.seed,
-                epochs=recipe.epochs,
+                epochs=len(self.metrics()),
             ),
             score=Score(
                 split=recipe.data.validate_on,

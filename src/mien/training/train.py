@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -20,7 +21,7 @@ from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches, generator
 from mien.training.callbacks import EpochOrder, LastCheckpoint, Metrics, StopOnInterrupt, Watcher
 from mien.training.environment import describe_environment, native_bf16
-from mien.training.module import TrainingModule
+from mien.training.module import VALIDATION_LOSS, TrainingModule
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder, network_logits
 
@@ -67,6 +68,8 @@ def resume(run: RunFolder, *, data: Path | None = None, watcher: Watcher | None 
         DataError: The FaceSet is gone or broken; say with `data` where it is now.
         TrainingError: It is another FaceSet.
     """
+    if run.predictions_path.is_file():
+        return run  # it has finished
     environment = run.environment()
     folder = data or Path(environment["data_folder"])
     if data is None and not folder.exists():
@@ -82,7 +85,8 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
     learn, watch = faces.split(recipe.data.train), faces.split(recipe.data.validate_on)
 
     batches = TrainingBatches(learn, batch_size=recipe.batch_size, seed=recipe.seed, flip=recipe.augmentation.flip)
-    module = TrainingModule(_first_weights(recipe, learn, spec), recipe, spec)
+    counts = torch.from_numpy(np.bincount(learn.labels, minlength=len(learn.label_names)))
+    module = TrainingModule(_first_weights(recipe, learn, spec), recipe, spec, counts)
     watch_inputs = network_input(watch.faces_u8, spec)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its lines on accelerators and tips
     trainer = pl.Trainer(
@@ -96,7 +100,9 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
             Metrics(run, watcher),
             LastCheckpoint(run),
             StopOnInterrupt(run),
+            *([EarlyStopping(VALIDATION_LOSS, patience=recipe.patience)] if recipe.patience else []),
         ],
+        gradient_clip_val=recipe.clip_norm,
         default_root_dir=run.path,
         logger=False,
         enable_checkpointing=False,
