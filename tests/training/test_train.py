@@ -36,6 +36,7 @@ def test_the_tiny_net_learns_the_drawn_faces(tiny_run: RunFolder) -> None:
 
 def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:
     names = sorted(path.relative_to(tiny_run.path).as_posix() for path in tiny_run.path.rglob("*") if path.is_file())
+    names.remove(".lock")
     assert names == ["checkpoints/last.ckpt", "environment.json", "metrics.csv", "predictions.parquet", "recipe.yaml"]
     environment = tiny_run.environment()
     assert environment["packages"]["torch"] == torch.__version__

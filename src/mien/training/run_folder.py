@@ -11,6 +11,8 @@ runs/mien-s-001/
 import csv
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import nn
 
@@ -85,6 +88,21 @@ class RunFolder:
             ) from error
         (path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         return cls(path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training in this folder; the lock goes with the process, however it ends.
+
+        Raises:
+            TrainingError: Another process is training in it.
+        """
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                for half_written in self.path.rglob(".*.part*"):  # by a process that was killed
+                    half_written.unlink()
+                yield
+        except Timeout:
+            raise TrainingError(f"Another process is training in {self.path}; wait for it, or start anew.") from None
 
     def environment(self) -> dict[str, Any]:
         """Return what environment.json says.

@@ -110,7 +110,7 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    with warnings.catch_warnings():
+    with run.locked(), warnings.catch_warnings():
         # Lightning advises worker processes; faces that lie in memory need none.
         warnings.filterwarnings("ignore", module=r"lightning\.")
         trainer.fit(
