@@ -20,6 +20,14 @@ from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train
 from tests.conftest import TINY, drawn_faceset
 
+FOLDER = (
+    "checkpoints/last.ckpt",
+    "environment.json",
+    "learning-curves.png",
+    "metrics.csv",
+    "predictions.parquet",
+    "recipe.yaml",
+)
 SHORT = (*TINY, "epochs=3")
 
 
@@ -37,7 +45,7 @@ def test_the_tiny_net_learns_the_drawn_faces(tiny_run: RunFolder) -> None:
 def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:
     names = sorted(path.relative_to(tiny_run.path).as_posix() for path in tiny_run.path.rglob("*") if path.is_file())
     names.remove(".lock")
-    assert names == ["checkpoints/last.ckpt", "environment.json", "metrics.csv", "predictions.parquet", "recipe.yaml"]
+    assert names == [*FOLDER]
     environment = tiny_run.environment()
     assert environment["packages"]["torch"] == torch.__version__
     assert environment["recipe_sha256"] == tiny_run.recipe.sha256()

@@ -14,7 +14,10 @@ import lightning.pytorch as pl
 from mien.errors import TrainingError, TrainingStopped
 from mien.files import written_beside
 from mien.training.batches import TrainingBatches
+from mien.training.curves import draw_curves
 from mien.training.run_folder import RunFolder
+
+CURVES_EVERY_S = 5.0  # a drawing takes a fifth of a second, more than an epoch of a tiny network
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,22 @@ class StopOnInterrupt(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Stop listening."""
         self._restore()
+
+
+class LearningCurves(pl.Callback):
+    """Keeps learning-curves.png up to date after each epoch, though not more often than every few seconds."""
+
+    def __init__(self, run: RunFolder, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._run = run
+        self._clock = clock
+        self._drawn_s = -CURVES_EVERY_S
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw them, if the last drawing is some time ago or this is the last epoch."""
+        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        if last or self._clock() - self._drawn_s >= CURVES_EVERY_S:
+            draw_curves(self._run, self._run.curves_path)
+            self._drawn_s = self._clock()
 
 
 class LastCheckpoint(pl.Callback):

@@ -4,6 +4,7 @@ runs/mien-s-001/
   recipe.yaml           the recipe with every override and default
   environment.json      versions, processor, threads, commit, hashes, seed
   metrics.csv           a row an epoch
+  learning-curves.png   the same, drawn
   checkpoints/last.ckpt weights, their running mean, optimiser: enough to go on from
   predictions.parquet   the final weights' logits for each validation face; written last
 """
@@ -63,6 +64,11 @@ class RunFolder:
     def metrics_path(self) -> Path:
         """A row an epoch."""
         return self.path / "metrics.csv"
+
+    @property
+    def curves_path(self) -> Path:
+        """The metrics, drawn."""
+        return self.path / "learning-curves.png"
 
     @property
     def checkpoint_path(self) -> Path:

@@ -19,7 +19,7 @@ from mien.models.registry import StartsFromData, build
 from mien.preprocess import InputSpec, network_input
 from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches, generator
-from mien.training.callbacks import EpochOrder, LastCheckpoint, Metrics, StopOnInterrupt, Watcher
+from mien.training.callbacks import EpochOrder, LastCheckpoint, LearningCurves, Metrics, StopOnInterrupt, Watcher
 from mien.training.environment import describe_environment, native_bf16
 from mien.training.module import VALIDATION_LOSS, TrainingModule
 from mien.training.recipe import Recipe
@@ -98,6 +98,7 @@ def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> Ru
             EpochOrder(batches),
             RunningMean(recipe.ema_decay),
             Metrics(run, watcher),
+            LearningCurves(run),
             LastCheckpoint(run),
             StopOnInterrupt(run),
             *([EarlyStopping(VALIDATION_LOSS, patience=recipe.patience)] if recipe.patience else []),
