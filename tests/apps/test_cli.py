@@ -162,7 +162,7 @@ def test_the_whole_way(mien: Mien, write_fer2013: Callable[..., Path], astronaut
     assert "on 14 faces of PublicTest" in out
     assert [line.split()[1] for line in err.splitlines() if line.startswith("epoch")] == ["1", "2"]
     code, out, _ = mien("evaluate", runs / "tiny-001", "--data", faces)
-    assert (code, "n = 14: accuracy" in out, "macro F1" in out) == (0, True, True)
+    assert (code, "n = 14, 1 view: accuracy" in out, "macro F1" in out) == (0, True, True)
     assert "is ╲ called" in out
     code, out, _ = mien("export", runs / "tiny-001", "--out", tmp_path / "own.onnx")
     assert (code, "own.onnx" in out) == (0, True)
@@ -237,6 +237,7 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["train", "--resume", "."], "is not a run folder"),
         (["evaluate", ".", "--data", "."], "is not a FaceSet"),
         (["evaluate", "mien-z", "--data", "faces"], "There is no model 'mien-z'"),
+        (["evaluate", "mien-s", "--data", "faces", "--views", "3"], "There are no 3 views; choose one of 1, 2, 10"),
         (["evaluate", "mien-s", "--data", "faces", "--split", "Test"], "no split 'Test'"),
         (["export", ".", "--out", "x.onnx"], "is not a run folder"),
         (["read", "x" * 300 + ".jpg"], "File name too long"),

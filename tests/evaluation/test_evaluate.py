@@ -19,7 +19,7 @@ def test_scores_counted_by_hand() -> None:
     """Six faces: a a a b b c, called a a b b b b. Nobody is called c."""
     truth = np.array([0, 0, 0, 1, 1, 2])
     called = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 1, 1]]
-    found = score(called, truth, LABELS, model="m", data="d", split="s")
+    found = score(called, truth, LABELS, model="m", data="d", split="s", views=1)
     assert found.accuracy == pytest.approx(4 / 6)
     assert found.standard_error == pytest.approx((4 / 6 * 2 / 6 / 6) ** 0.5)
     assert [c.precision for c in found.classes] == pytest.approx([1, 0.5, 0])
@@ -43,7 +43,7 @@ def test_columns_follow_the_labels_of_the_faces_not_of_the_model(tiny_run: RunFo
     classifier, _ = open_classifier(str(tiny_run.path))
     faces = faceset.split("PublicTest")
     turned = replace(faces, label_names=faces.label_names[::-1])
-    plain, other = (predict(classifier, which, lambda share: None) for which in (faces, turned))
+    plain, other = (predict(classifier, which, 1, lambda share: None) for which in (faces, turned))
     np.testing.assert_array_equal(other, plain[:, ::-1])
 
 

@@ -13,6 +13,7 @@ from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import ModelError
 from mien.evaluation.metrics import Evaluation, score
 from mien.evaluation.private_log import PRIVATE_TEST, check_log, log_look
+from mien.evaluation.views import views
 from mien.files import sha256
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import bundled_models
@@ -32,14 +33,15 @@ class FaceClassifier(Protocol):
 
 
 def evaluate(
-    model: str, *, data: Path, split: str, progress: Callable[[float], None] = lambda share: None
+    model: str, *, data: Path, split: str, view_count: int = 1, progress: Callable[[float], None] = lambda share: None
 ) -> Evaluation:
-    """Evaluate a model on one split, single view, and log the look if the split is PrivateTest.
+    """Evaluate a model on one split, and log the look if the split is PrivateTest.
 
     Args:
         model: A run folder, a model file or a bundled model's name.
         data: Folder of a prepared FaceSet.
         split: Name of one of its splits.
+        view_count: Test-time views of each face, whose probabilities are averaged: 1, 2 or 10.
         progress: Called now and then with the share of the faces done, 0-1.
 
     Raises:
@@ -52,9 +54,15 @@ def evaluate(
     check_fit(classifier.card, faces)
     if split == PRIVATE_TEST:
         check_log()  # a look that cannot be logged is not taken
-    probabilities = predict(classifier, faces, progress)
+    probabilities = predict(classifier, faces, view_count, progress)
     evaluation = score(
-        probabilities, faces.labels, faces.label_names, model=classifier.card.name, data=faces.name, split=split
+        probabilities,
+        faces.labels,
+        faces.label_names,
+        model=classifier.card.name,
+        data=faces.name,
+        split=split,
+        views=view_count,
     )
     if split == PRIVATE_TEST:
         log_look(evaluation, classifier.card, model_sha256=sha256(weights))
@@ -80,11 +88,14 @@ def check_fit(card: ModelCard, faces: FaceSet) -> None:
     faces.check_fits(card.input, f"Model {card.name}")
 
 
-def predict(classifier: FaceClassifier, faces: FaceSet, progress: Callable[[float], None]) -> NDArray[np.float32]:
-    """Return (N, K) probabilities, columns in the order of the FaceSet's labels."""
+def predict(
+    classifier: FaceClassifier, faces: FaceSet, view_count: int, progress: Callable[[float], None]
+) -> NDArray[np.float32]:
+    """Return (N, K) probabilities, the mean over the views, columns in the order of the FaceSet's labels."""
     batches = []
     for start in range(0, len(faces), BATCH):
-        batches.append(classifier.probabilities(faces.faces_u8[start : start + BATCH]))
+        batch = views(faces.faces_u8[start : start + BATCH], classifier.card.input, view_count)
+        batches.append(np.mean([classifier.probabilities(view) for view in batch], axis=0))
         progress(min(1.0, (start + BATCH) / len(faces)))
     columns = [classifier.card.labels.index(name) for name in faces.label_names]
     return np.concatenate(batches)[:, columns]

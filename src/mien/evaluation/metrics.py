@@ -38,6 +38,7 @@ class Evaluation:
         model: Name of the model.
         data: Name of the FaceSet.
         split: Name of the split.
+        views: Test-time views of each face; 1 is the face as it is.
         n: Faces in it.
         accuracy: Share right, 0-1.
         standard_error: Of the accuracy: sqrt(p (1 - p) / n).
@@ -49,6 +50,7 @@ class Evaluation:
     model: str
     data: str
     split: str
+    views: int
     n: int
     accuracy: float
     standard_error: float
@@ -69,6 +71,7 @@ def score(
     model: str,
     data: str,
     split: str,
+    views: int,
 ) -> Evaluation:
     """Score predictions.
 
@@ -79,6 +82,7 @@ def score(
         model: Name of the model, for the record.
         data: Name of the FaceSet.
         split: Name of the split.
+        views: Test-time views that the probabilities are the mean of.
     """
     predicted = probabilities.argmax(1)
     every = np.arange(len(labels))
@@ -88,6 +92,7 @@ def score(
         model=model,
         data=data,
         split=split,
+        views=views,
         n=len(truth),
         accuracy=accuracy,
         standard_error=float(np.sqrt(accuracy * (1 - accuracy) / len(truth))),

@@ -10,7 +10,18 @@ from mien.evaluation.metrics import Evaluation
 
 PRIVATE_TEST = "PrivateTest"
 LOG = Path("results") / "private_test_log.csv"
-COLUMNS = ("date", "model", "commit", "recipe_sha256", "model_sha256", "n", "accuracy", "standard_error", "macro_f1")
+COLUMNS = (
+    "date",
+    "model",
+    "commit",
+    "recipe_sha256",
+    "model_sha256",
+    "views",
+    "n",
+    "accuracy",
+    "standard_error",
+    "macro_f1",
+)
 
 
 def check_log() -> None:
@@ -40,6 +51,7 @@ def log_look(evaluation: Evaluation, card: ModelCard, *, model_sha256: str) -> N
                 card.provenance.commit,
                 card.provenance.recipe_sha256,
                 model_sha256,
+                evaluation.views,
                 evaluation.n,
                 f"{evaluation.accuracy:.5f}",
                 f"{evaluation.standard_error:.5f}",

@@ -20,6 +20,9 @@ def evaluate(
     split: Annotated[
         str, typer.Option(help="Split to evaluate on. Each look at PrivateTest is logged.")
     ] = "PublicTest",
+    views: Annotated[
+        int, typer.Option(help="Views of each face, averaged: 1, 2 (mirrored too) or 10 (corners too).")
+    ] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a run or a model on one split of a FaceSet."""
@@ -29,7 +32,9 @@ def evaluate(
 
     with show.progress_bar() as bar:
         task = bar.add_task(f"Evaluating on {split}", total=1.0)
-        evaluation = run(model, data=data, split=split, progress=lambda share: bar.update(task, completed=share))
+        evaluation = run(
+            model, data=data, split=split, view_count=views, progress=lambda share: bar.update(task, completed=share)
+        )
     if json:
         print(json_format.dumps(evaluation.as_dict(), indent=2))
     else:
@@ -41,8 +46,9 @@ def evaluate(
 
 
 def _print(evaluation: "Evaluation") -> None:
+    views = "1 view" if evaluation.views == 1 else f"{evaluation.views} views"
     show.out.print(
-        f"{evaluation.model} on {evaluation.data} {evaluation.split}, n = {evaluation.n:,}: "
+        f"{evaluation.model} on {evaluation.data} {evaluation.split}, n = {evaluation.n:,}, {views}: "
         f"accuracy {evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f} (standard error), "
         f"macro F1 {evaluation.macro_f1:.4f}",
         soft_wrap=True,
