@@ -15,17 +15,17 @@ help:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The base install: what someone gets who types `pip install mien`. The sample photo ships with scikit-image, which is
-# unpacked without its own dependencies.
+# The base install: what someone gets who types `pip install .`. The sample photo ships with scikit-image, which is
+# unpacked beside it, so that the environment holds what reading needs and no more.
 $(VENV)/base.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing mien into $(VENV) …"
-	$(PIP) --editable .
-	$(PIP) --no-deps "scikit-image>=0.24"
+	@$(PIP) --editable .
+	@$(PIP) --no-deps --upgrade --target $(VENV)/sample "scikit-image>=0.24"
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp
 	@echo "Installing what training, tests and checks need (PyTorch among it) …"
-	$(PIP) --editable ".[dev]"
+	@$(PIP) --editable ".[dev]"
 	@touch $@
 
 demo: $(VENV)/base.stamp

@@ -5,6 +5,7 @@ from it: the camera moves over the photo, away from the face and back.
 """
 
 import importlib.util
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,10 @@ FRAMES, FRAMES_PER_S, VIEW_PX = 60, 20, 320
 
 
 def sample_photo() -> Path:
-    """Return the path of the astronaut's portrait inside scikit-image."""
+    """Return the path of the astronaut's portrait, beside the environment or inside an installed scikit-image."""
+    unpacked = Path(sys.prefix) / "sample" / "skimage" / "data" / "astronaut.png"
+    if unpacked.is_file():
+        return unpacked
     spec = importlib.util.find_spec("skimage")
     assert spec is not None, "scikit-image is not installed; `make demo` installs it"
     assert spec.submodule_search_locations is not None

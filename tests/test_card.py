@@ -7,7 +7,8 @@ from mien.errors import ModelError
 from mien.preprocess import InputSpec
 
 CARD = ModelCard(
-    name="net",
+    name="recipe",
+    network="net",
     labels=("a", "b"),
     input=InputSpec(48, 44, 1, (0.5,), (0.25,)),
     parameters=10,

@@ -58,6 +58,10 @@ def read(
     return Reader(model=model, detector=detector, largest=largest).read(source, rgb=rgb)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version

@@ -91,6 +91,7 @@ class ModelCard:
 
     Attributes:
         name: Name of the recipe that made it.
+        network: Name of its network.
         labels: Expressions, in the order of the model's outputs.
         input: What the network takes.
         parameters: Number of values in the network, frozen ones included.
@@ -103,6 +104,7 @@ class ModelCard:
     """
 
     name: str
+    network: str
     labels: tuple[str, ...]
     input: InputSpec
     parameters: int

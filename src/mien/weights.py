@@ -134,6 +134,6 @@ def fetch(name: str) -> Path:
         ) from error
     except OSError as error:
         raise WeightsError(
-            f"Could not download {pinned.filename} ({type(error).__name__}); on a machine without network, copy the "
-            f"file there and run: mien weights add {pinned.filename}"
+            f"Could not download {pinned.filename} ({type(error).__name__}); without network, get it from the "
+            f"address above on another machine, copy it to this one and run: mien weights add {pinned.filename}"
         ) from error

@@ -38,7 +38,7 @@ def test_a_network_that_sees_the_whole_crop_has_no_corners() -> None:
 
 
 def test_probabilities_are_averaged_over_the_views(tiny_run: RunFolder, faceset: FaceSet, faceset_folder: Path) -> None:
-    classifier, _ = open_classifier(str(tiny_run.path))
+    _, classifier, _ = open_classifier(str(tiny_run.path))
     faces = faceset.split("PublicTest")
     by_hand = [classifier.probabilities(view) for view in views(np.asarray(faces.faces_u8), classifier.card.input, 10)]
     ten = predict(classifier, faces, 10, lambda share: None)

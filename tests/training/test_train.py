@@ -85,7 +85,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(faceset_folder: Path, tmp_pat
     whole = train(recipe, data=faceset_folder, out=tmp_path)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(
-        TrainingStopped, match=r"in epoch 3 of 3; 2 are kept. Go on with: mien train --resume .*tiny-002"
+        TrainingStopped,
+        match=r"in epoch 3 of 3; of 2 finished epochs nothing is lost. Go on with: mien train --resume .*tiny-002",
     ):
         train(recipe, data=faceset_folder, out=tmp_path, watcher=Stop())
     assert signal.getsignal(signal.SIGINT) is handler

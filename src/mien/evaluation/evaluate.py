@@ -50,7 +50,7 @@ def evaluate(
         TrainingError: A run that has not finished.
     """
     faces = open_faceset(data).split(split)
-    classifier, weights = open_classifier(model)
+    name, classifier, weights = open_classifier(model)
     check_fit(classifier.card, faces)
     if split == PRIVATE_TEST:
         check_log()  # a look that cannot be logged is not taken
@@ -59,7 +59,7 @@ def evaluate(
         probabilities,
         faces.labels,
         faces.label_names,
-        model=classifier.card.name,
+        model=name,
         data=faces.name,
         split=split,
         views=view_count,
@@ -69,13 +69,13 @@ def evaluate(
     return evaluation
 
 
-def open_classifier(model: str) -> tuple[FaceClassifier, Path]:
-    """Return a model, ready to be asked, and the file its weights are in."""
+def open_classifier(model: str) -> tuple[str, FaceClassifier, Path]:
+    """Return a model's name (of its run folder or file), itself, ready to be asked, and the file of its weights."""
     if model not in bundled_models() and Path(model).is_dir():
         run = RunFolder(Path(model))
-        return TorchClassifier(run), run.checkpoint_path
+        return run.path.resolve().name, TorchClassifier(run), run.checkpoint_path
     classifier = Classifier(model, threads=2)
-    return classifier, classifier.path
+    return classifier.path.stem, classifier, classifier.path
 
 
 def check_fit(card: ModelCard, faces: FaceSet) -> None:

@@ -47,7 +47,7 @@ def log_look(evaluation: Evaluation, card: ModelCard, *, model_sha256: str) -> N
         writer.writerow(
             [
                 datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                card.name,
+                evaluation.model,
                 card.provenance.commit,
                 card.provenance.recipe_sha256,
                 model_sha256,

@@ -67,7 +67,10 @@ class StepProgress:
 
 
 class Watcher:
-    """Told of each step and each epoch; does nothing, to be subclassed by whoever shows them."""
+    """Told of the start, each step and each epoch; does nothing, to be subclassed by whoever shows them."""
+
+    def on_start(self, run: RunFolder) -> None:
+        """Hear of the run folder, before the first step."""
 
     def on_step(self, progress: StepProgress) -> None:
         """Hear of a step."""
@@ -189,9 +192,11 @@ class StopOnInterrupt(pl.Callback):
     ) -> None:
         """Stop if asked to."""
         if self._asked:
+            done = trainer.current_epoch
+            kept = f"of {done} finished epochs nothing is lost" if done else "no epoch had finished, so nothing is kept"
             raise TrainingStopped(
-                f"Stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; {trainer.current_epoch} are "
-                f"kept. Go on with: mien train --resume {self._run.path}"
+                f"Stopped in epoch {done + 1} of {trainer.max_epochs}; {kept}. "
+                f"Go on with: mien train --resume {self._run.path}"
             )
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -181,6 +181,7 @@ class RunFolder:
         right = logits.argmax(1) == labels
         return ModelCard(
             name=recipe.name,
+            network=recipe.network,
             labels=tuple(environment["labels"]),
             input=spec,
             parameters=sum(layer.parameters for layer in layers),

@@ -81,6 +81,7 @@ def resume(run: RunFolder, *, data: Path | None = None, watcher: Watcher | None 
 
 
 def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> RunFolder:
+    watcher.on_start(run)
     recipe, spec = run.recipe, run.recipe.input.spec()
     learn, watch = faces.split(recipe.data.train), faces.split(recipe.data.validate_on)
 

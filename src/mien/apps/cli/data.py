@@ -29,9 +29,8 @@ def prepare(
         faces = read_fer2013(csv, votes=votes, progress=lambda share: bar.update(task, completed=share))
     faces.save(out)
     splits = ", ".join(f"{int((faces.splits == code).sum()):,} {name}" for code, name in enumerate(faces.split_names))
-    show.out.print(
-        f"{out}: {len(faces):,} faces ({splits}). Look at them with: mien data describe {out}", soft_wrap=True
-    )
+    show.out.print(f"{out}: {len(faces):,} faces ({splits})", soft_wrap=True)
+    show.out.print(f"Next: mien data describe {out}", soft_wrap=True)
 
 
 @app.command()

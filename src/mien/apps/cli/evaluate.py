@@ -41,7 +41,7 @@ def evaluate(
         _print(evaluation)
     if split == PRIVATE_TEST:
         show.err.print(
-            f"This look at {PRIVATE_TEST} is logged in {LOG}: report it, never choose by it.", soft_wrap=True
+            f"This look at {PRIVATE_TEST} is logged in {LOG.resolve()}: report it, never choose by it.", soft_wrap=True
         )
 
 

@@ -23,8 +23,5 @@ def export(
     with show.err.status("Exporting and checking"):
         difference = write(RunFolder(run), out, data=data)
     size = out.stat().st_size / 1e6
-    show.out.print(
-        f"{out}: {size:.1f} MB; its answers differ from torch's by {difference:.1e} at most. "
-        f"Try it: mien read photo.jpg --model {out}",
-        soft_wrap=True,
-    )
+    show.out.print(f"{out}: {size:.1f} MB; its answers differ from torch's by {difference:.1e} at most", soft_wrap=True)
+    show.out.print(f"Next: mien read photo.jpg --model {out}", soft_wrap=True)

@@ -89,7 +89,7 @@ def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
         print(json_format.dumps({"name": name, "card": card, "network": network}, indent=2))
         return
     if card:
-        _print_card(card)
+        _print_card(name, card)
     if network:
         table = Table("layer", "kind", "output", "parameters", "MACs", title=f"Layers of {name}")
         for layer in network["layers"]:
@@ -100,9 +100,11 @@ def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
         show.out.print(table)
 
 
-def _print_card(card: dict[str, Any]) -> None:
+def _print_card(name: str, card: dict[str, Any]) -> None:
     score, made, calibration = card["score"], card["provenance"], card["calibration"]
-    show.out.print(f"{card['name']}: {', '.join(card['labels'])}", style="bold", soft_wrap=True)
+    show.out.print(f"{name}: {', '.join(card['labels'])}", style="bold", soft_wrap=True)
+    size = f"{card['parameters']:,} parameters, {card['macs'] / 1e6:.1f} M multiply-accumulates"
+    show.out.print(f"  network      {card['network']}, {size}")
     show.out.print(
         f"  accuracy     {show.accuracy(score['accuracy'], score['n'])} on {score['n']:,} faces of {score['split']}"
     )

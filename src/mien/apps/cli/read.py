@@ -53,7 +53,9 @@ def read(
             open_sinks.enter_context(sink)
         summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task))
     if not json:
-        _print_method(reader.classifier.card.name, reader.detector.name, detector)
+        _print_method(reader.classifier.path.stem, reader.detector.name, detector)
+        if written := [str(path) for path in (out, annotate) if path]:
+            show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
     for failure in summary.failures:
         show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
     if summary.failures:
@@ -85,7 +87,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._photos = Table("photo")
-        for name in ("face", "box x y w h", "expression", "sure", "next"):
+        for name in ("face", "box x y w h", "expression", "likeliest", "next"):
             self._photos.add_column(name, no_wrap=True)
         self._clips: dict[str, Clip] = {}
 
@@ -116,10 +118,9 @@ class Findings:
 
 
 def _cells(face: "FaceReading") -> tuple[str, ...]:
-    ranked = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)
-    probability, name = ranked[0 if face.expression == "unsure" else 1]
+    ranked = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)[:2]
     box = " ".join(str(value) for value in face.box_xywh_px)
-    return str(face.face + 1), box, face.expression, f"{face.confidence:.0%}", f"{name} {probability:.0%}"
+    return str(face.face), box, face.expression, *(f"{name} {probability:.0%}" for probability, name in ranked)
 
 
 class Clip:

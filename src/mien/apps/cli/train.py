@@ -42,6 +42,8 @@ def train(
         )
     if resume is not None and (recipe is not None or set_):
         raise RecipeError("A resumed run keeps its own recipe; give --resume without a recipe and without --set.")
+    if resume is not None and RunFolder(resume).predictions_path.is_file():
+        show.err.print(f"{resume} has already finished.")
     bar, watcher = _watch()
     with bar:
         if resume is not None:
@@ -50,7 +52,7 @@ def train(
             assert recipe is not None
             assert data is not None
             run = start(load_recipe(recipe, set_ or ()), data=data, out=out, watcher=watcher)
-    _print_end(run)
+    _print_end(run, data or Path(run.environment()["data_folder"]))
 
 
 def _list_recipes() -> None:
@@ -72,6 +74,10 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
         class Lines(Watcher):
             """Prints a line an epoch."""
 
+            def on_start(self, run: "RunFolder") -> None:
+                """Print where and how."""
+                show.err.print(_start_line(run), soft_wrap=True)
+
             def on_epoch(self, metrics: "EpochMetrics") -> None:
                 """Print the line."""
                 show.err.print(_epoch_line(metrics), soft_wrap=True)
@@ -83,6 +89,10 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
 
     class Bar(Watcher):
         """Moves the bar at each step, prints a line above it at each epoch."""
+
+        def on_start(self, run: "RunFolder") -> None:
+            """Print where and how."""
+            bar.console.print(_start_line(run))
 
         def on_step(self, progress: "StepProgress") -> None:
             """Move the bar."""
@@ -102,6 +112,15 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
     return bar, Bar()
 
 
+def _start_line(run: "RunFolder") -> str:
+    environment, done = run.environment(), len(run.metrics())
+    resumed = f", going on after epoch {done}" if done else ""
+    return (
+        f"{run.path}: {run.recipe.network}, {run.recipe.epochs} epochs, {environment['precision']}, "
+        f"{environment['threads']} threads{resumed}"
+    )
+
+
 def _epoch_line(metrics: "EpochMetrics") -> str:
     return (
         f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.3f} accuracy {metrics.train_accuracy:.3f}  "
@@ -110,10 +129,8 @@ def _epoch_line(metrics: "EpochMetrics") -> str:
     )
 
 
-def _print_end(run: "RunFolder") -> None:
+def _print_end(run: "RunFolder", data: Path) -> None:
     score = run.card().score
-    show.out.print(
-        f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {score.n:,} faces of {score.split}. "
-        f"Next: mien evaluate {run.path} --data FACESET, mien export {run.path} --out model.onnx",
-        soft_wrap=True,
-    )
+    show.out.print(f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {score.n:,} faces of {score.split}")
+    show.out.print(f"Next: mien evaluate {run.path} --data {data}", soft_wrap=True)
+    show.out.print(f"      mien export {run.path} --out model.onnx", soft_wrap=True)

@@ -21,7 +21,7 @@ def list_() -> None:
     for name, pinned in PINNED.items():
         try:
             path = at_hand(name)
-            where = str(path.parent) if path else "no"
+            where = "yes" if path else "no"
         except WeightsError:
             where = "damaged: fetch or add it again"
         table.add_row(name, pinned.filename, str(pinned.size_bytes // 1000), pinned.licence, where)
@@ -31,7 +31,7 @@ def list_() -> None:
 @app.command("add")
 def add_file(file: Annotated[Path, typer.Argument(help="A file fetched by hand; its SHA-256 is checked.")]) -> None:
     """Add a file that was fetched by hand, on a machine without network."""
-    show.out.print(f"Added {add(file)}.")
+    show.out.print(f"Added {add(file)}; it is now the default detector.")
 
 
 @app.command()

@@ -51,7 +51,9 @@ def _draw_face(
     colour = COLOURS.get(face.expression, COLOURS["neutral"])
     draw.rectangle((x - line, y - line, x + w + line, y + h + line), outline="black", width=1)
     draw.rectangle((x, y, x + w, y + h), outline=colour, width=line)
-    text = f"{face.expression} {face.confidence:.0%}"
+    text = f"{face.dominant_emotion} {face.confidence:.0%}"
+    if face.expression == UNSURE:
+        text = f"{UNSURE}: {text}"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     pad = line + 1
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
