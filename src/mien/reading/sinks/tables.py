@@ -5,6 +5,7 @@ One row a face a frame; a frame without faces keeps a row of its own, with empty
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ WHERE = ("source", "frame", "time_s")
 FACE = ("face", "x", "y", "w", "h", "detection_score", "expression", "dominant_emotion", "confidence")
 
 
-class TableSink:
+class TableSink(ABC):
     """Base of the sinks that write a row a face a frame to one file."""
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
@@ -43,12 +44,13 @@ class TableSink:
         """Close and rename the file, or delete it if the block raised."""
         self._stack.__exit__(kind, error, trace)
 
+    @abstractmethod
     def _open(self, beside: Path) -> None:
-        raise NotImplementedError
+        """Open the file at the temporary path; enter what must be closed into the stack."""
 
+    @abstractmethod
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Write the frame's rows."""
-        raise NotImplementedError
 
 
 class CsvSink(TableSink):
