@@ -6,7 +6,7 @@ One row a face a frame; a frame without faces keeps a row of its own, with empty
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -133,7 +133,11 @@ class JsonStream:
             self._separator = ",\n "
 
 
-TABLES = {".csv": CsvSink, ".jsonl": JsonLinesSink, ".parquet": ParquetSink}
+TABLES: dict[str, Callable[[Path, tuple[str, ...]], TableSink]] = {
+    ".csv": CsvSink,
+    ".jsonl": JsonLinesSink,
+    ".parquet": ParquetSink,
+}
 
 
 def table_sink(path: Path, labels: tuple[str, ...]) -> TableSink:
