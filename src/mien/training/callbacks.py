@@ -17,7 +17,7 @@ from mien.training.batches import TrainingBatches
 from mien.training.curves import draw_curves
 from mien.training.run_folder import RunFolder
 
-CURVES_EVERY_S = 5.0  # a drawing takes a fifth of a second, more than an epoch of a tiny network
+CURVES_EVERY_S = 5.0  # a drawing takes about a tenth of a second, as long as some epochs of a tiny network
 
 
 @dataclass(frozen=True, slots=True)
