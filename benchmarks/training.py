@@ -1,6 +1,6 @@
 """How fast training is: mien, the way everyone does it, and the ceiling, in one run on one machine.
 
-    python benchmarks/training.py FACESET [NETWORK ...]
+    python benchmarks/training.py FACESET [RECIPE ...]
 
 - mien: `mien.training.train`, as `mien train` runs it, augmentation and all; faces/s of the second epoch.
 - usual: a Dataset of PIL pictures with a transform for each, a DataLoader with two workers, fp32, contiguous.
@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mien.data.faceset import FaceSet, open_faceset
 from mien.models.registry import build
-from mien.models.summary import summarise
+from mien.models.summary import layers_of
 from mien.preprocess import network_input
 from mien.training.environment import native_bf16
 from mien.training.optimiser import make_optimiser
@@ -50,14 +50,17 @@ class PictureDataset(Dataset[tuple[torch.Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         augmentation = self._recipe.augmentation
         picture = Image.fromarray(np.asarray(self._faces.faces_u8[index]))
-        if np.random.random() < 0.5:
+        if augmentation.flip != "none" and np.random.random() < 0.5:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        angle = np.random.uniform(-augmentation.rotation_deg, augmentation.rotation_deg)
-        picture = picture.rotate(angle, Image.Resampling.BILINEAR)
-        brightness = np.random.uniform(1 - augmentation.brightness, 1 + augmentation.brightness)
-        picture = ImageEnhance.Brightness(picture).enhance(brightness)
-        contrast = np.random.uniform(1 - augmentation.contrast, 1 + augmentation.contrast)
-        picture = ImageEnhance.Contrast(picture).enhance(contrast)
+        if augmentation.rotation_deg:
+            angle = np.random.uniform(-augmentation.rotation_deg, augmentation.rotation_deg)
+            picture = picture.rotate(angle, Image.Resampling.BILINEAR)
+        if augmentation.brightness:
+            brightness = np.random.uniform(1 - augmentation.brightness, 1 + augmentation.brightness)
+            picture = ImageEnhance.Brightness(picture).enhance(brightness)
+        if augmentation.contrast:
+            contrast = np.random.uniform(1 - augmentation.contrast, 1 + augmentation.contrast)
+            picture = ImageEnhance.Contrast(picture).enhance(contrast)
         left, top = np.random.randint(0, self._spec.face_px - self._spec.view_px + 1, 2)
         picture = picture.crop((left, top, left + self._spec.view_px, top + self._spec.view_px))
         pixels = torch.from_numpy(np.asarray(picture, np.float32) / 255)[None]
@@ -73,7 +76,7 @@ def faces_per_s_of_mien(recipe: Recipe, faces: FaceSet) -> float:
 
 def faces_per_s_of_steps(recipe: Recipe, batches: object, *, bf16: bool, channels_last: bool) -> float:
     """Train on batches of (inputs, labels); the first batch does not count."""
-    network = build(recipe.network, channels=1, classes=7)
+    network = build(recipe.network, channels=1, classes=7, view_px=recipe.input.view_px)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)
     optimiser = make_optimiser(network, recipe.optimiser)
@@ -104,12 +107,13 @@ def main() -> None:
     learn = faceset.split("Training").take(slice(0, FACES))
     small = faceset.take(np.r_[np.flatnonzero(faceset.splits == 0)[:FACES], np.flatnonzero(faceset.splits == 1)[:256]])
     bf16 = native_bf16()
-    table = Table("network", "mien", "usual", "mien / usual", "ceiling", "mien / ceiling", "of bf16")
+    table = Table("recipe", "mien", "usual", "mien / usual", "ceiling", "mien / ceiling", "of bf16")
     table.title = f"faces/s, medians of {ROUNDS}, {torch.get_num_threads()} threads, {'bf16' if bf16 else 'fp32'}"
     for name in names:
-        recipe = load_recipe("mien-s", [f"network={name}", "epochs=2"])
+        recipe = load_recipe(name, ["epochs=2"])
         one = torch.from_numpy(network_input(np.asarray(learn.faces_u8[: recipe.batch_size]), recipe.input.spec()))
         labels = torch.from_numpy(learn.labels[: recipe.batch_size].astype(np.int64))
+        again = [(one, labels)] * (FACES // recipe.batch_size)
         rounds: list[tuple[float, float, float, float]] = []
         for _ in range(ROUNDS):
             loader = DataLoader(PictureDataset(learn, recipe), recipe.batch_size, shuffle=True, num_workers=2)
@@ -117,12 +121,12 @@ def main() -> None:
                 (
                     faces_per_s_of_mien(recipe, small),
                     faces_per_s_of_steps(recipe, loader, bf16=False, channels_last=False),
-                    faces_per_s_of_steps(recipe, [(one, labels)] * 12, bf16=bf16, channels_last=True),
+                    faces_per_s_of_steps(recipe, again, bf16=bf16, channels_last=True),
                     bf16_macs_per_s(),
                 )
             )
         mien, usual, ceiling, matrices = (statistics.median(column) for column in zip(*rounds, strict=True))
-        layers = summarise(build(name, channels=1, classes=7), channels=1, view_px=recipe.input.view_px)
+        layers = layers_of(recipe.network, channels=1, classes=7, view_px=recipe.input.view_px)
         share = 3 * sum(layer.macs for layer in layers) * mien / matrices
         ratios = [statistics.median(r[0] / r[k] for r in rounds) for k in (1, 2)]
         table.add_row(

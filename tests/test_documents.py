@@ -14,8 +14,9 @@ from PIL import Image
 from mien import weights
 from mien.classifier import Classifier
 from mien.files import sha256
+from mien.labels import EXPRESSIONS
 from mien.reading import detectors
-from tests.conftest import ROOT, SHARED, fer2013_rows, write_votes
+from tests.conftest import ROOT, SHARED, drawn_faces, fer2013_rows, write_votes
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -43,6 +44,10 @@ def test_every_command_in_a_document_works(
     shutil.copy(clip, "visit.mp4")
     write_fer2013()
     write_votes(tmp_path / "fer2013new.csv", [usage for _, _, usage in fer2013_rows()])
+    _write_faces()
+    shutil.copy(weights.bundled_models()["mien-s"], "peer.onnx")  # as if somebody else had made it
+    for description in re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
+        Path("peer.yaml").write_text(description)
     _serve_yunet(served, monkeypatch)
     for language, code in BLOCK.findall(document.read_text()):
         if language == "python":
@@ -57,6 +62,18 @@ def test_every_command_in_a_document_works(
                 assert code_ == 0, f"{command}: {err}"
             else:
                 assert words[0] in ("make", "pip", "git"), f"{command} is not run by any test"
+
+
+def _write_faces() -> None:
+    """Write class folders, and a table of four videos' frames."""
+    lines = ["path,label,split,group,light"]
+    for number, face in enumerate(drawn_faces([3, 4] * 8)):
+        label = EXPRESSIONS[3 + number % 2]
+        path = Path("faces", "train", label, f"{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(face).save(path)
+        lines.append(f"{path},{label},train,video{number // 4},dim")
+    Path("own.csv").write_text("\n".join(lines) + "\n")
 
 
 def _serve_yunet(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.preprocess import InputSpec, crop_face, network_input
 
@@ -20,6 +21,20 @@ def test_colour_comes_out_red_first() -> None:
     blue = np.zeros((60, 60, 3), np.uint8)
     blue[:, :, 0] = 200
     assert crop_face(blue, (0, 0, 48, 48), RGB)[0, 0].tolist() == [0, 0, 200]
+
+
+@pytest.mark.parametrize("tilt_deg", [-40.0, -10.0, 5.0, 25.0])
+@pytest.mark.parametrize("side", [30.0, 150.0])
+def test_a_tilted_head_comes_out_upright(tilt_deg: float, side: float) -> None:
+    """The same face turned with Pillow, which turns counter-clockwise, and cut with its tilt."""
+    y, x = np.mgrid[:400, :400]
+    face = np.stack([128 + 60 * np.sin(x / 17), 128 + 60 * np.cos(y / 23), 100 + x / 4], axis=2).astype(np.uint8)
+    turned = np.array(Image.fromarray(face).rotate(-tilt_deg, Image.Resampling.BICUBIC, center=(200, 200)))
+    box = (200 - side / 2, 200 - side / 2, side, side)
+    upright = crop_face(face, box, RGB).astype(int)
+    assert np.abs(crop_face(turned, box, RGB, tilt_deg=tilt_deg) - upright).mean() < 4
+    if side == 150:
+        assert np.abs(crop_face(turned, box, RGB) - upright).mean() > 4, "the tilt is worth undoing"
 
 
 @pytest.mark.parametrize("box", [(-30, -20, 80, 80), (90, 70, 80, 80), (-10, -10, 300, 300), (500, 500, 20, 20)])

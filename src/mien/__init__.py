@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.errors import MienError
-    from mien.reading.face_reading import FaceReading, FrameReading
+    from mien.reading.face_reading import FaceReading, Faces, FrameReading
     from mien.reading.reader import Reader
 
     __version__: str
 
-__all__ = ["FaceReading", "FrameReading", "MienError", "Reader", "read"]
+__all__ = ["FaceReading", "Faces", "FrameReading", "MienError", "Reader", "read"]
 
 _HOMES = {
     "FaceReading": "mien.reading.face_reading",
+    "Faces": "mien.reading.face_reading",
     "FrameReading": "mien.reading.face_reading",
     "MienError": "mien.errors",
     "Reader": "mien.reading.reader",
@@ -38,8 +39,8 @@ def read(
     model: "str | Path" = "mien-s",
     detector: str = "auto",
     largest: bool = False,
-) -> "list[FaceReading]":
-    """Return every face of a photo, a clip or an image array; no face is [].
+) -> "Faces":
+    """Return every face of a photo, a clip or an image array: a list; no face is [].
 
     Opens the models anew at each call: make a `Reader` once to read many.
 
@@ -47,7 +48,7 @@ def read(
         source: A path, or an image (H, W, 3) uint8, or (H, W) uint8 grey.
         rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
         model: A bundled model's name, or the path of a model file.
-        detector: "auto", "haar" or "yunet".
+        detector: "auto", "haar", "yunet" or "dlib".
         largest: Read only the largest face of each frame.
 
     Raises:

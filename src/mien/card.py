@@ -57,6 +57,7 @@ class Provenance:
         commit: Git commit of the code that trained it, "+" at the end if files had changed; or "unknown".
         seed: Seed of the run.
         epochs: Epochs trained.
+        start: What its first weights were: "scratch", or the name and hash of a file of pretrained ones.
     """
 
     recipe: str
@@ -66,6 +67,7 @@ class Provenance:
     commit: str
     seed: int
     epochs: int
+    start: str = "scratch"
 
 
 @dataclass(frozen=True, slots=True)

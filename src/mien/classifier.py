@@ -4,6 +4,7 @@ Runs on onnxruntime; evaluation and reading share it, so a model is judged by th
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from mien.card import METADATA_KEY, ModelCard
 from mien.errors import ModelError
 from mien.preprocess import network_input
 from mien.weights import DEFAULT_MODEL, model_path
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 class Classifier:
@@ -31,16 +35,8 @@ class Classifier:
         Raises:
             ModelError: No such model, not an ONNX file, or one without a card.
         """
-        import onnxruntime as ort
-
         self.path = model_path(model)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors only: a warning on a healthy model helps nobody
-        try:
-            self._session = ort.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a dozen private types for a broken file
-            raise ModelError(f"{self.path} is not an ONNX model that can be opened; export it again.") from error
+        self._session = open_session(self.path, threads=threads)
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise ModelError(f"{self.path} has no mien card inside; make the file with `mien export`.")
@@ -65,6 +61,23 @@ class Classifier:
             return np.empty((0, len(self.card.labels)), np.float32)
         temperature = self.card.calibration.temperature if self.card.calibration else 1.0
         return softmax(self.logits(faces_u8), temperature)
+
+
+def open_session(path: Path, *, threads: int) -> "InferenceSession":
+    """Open an ONNX file in onnxruntime.
+
+    Raises:
+        ModelError: Not an ONNX file.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only: a warning on a healthy model helps nobody
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen private types for a broken file
+        raise ModelError(f"{path} is not an ONNX model that can be opened; export it again.") from error
 
 
 def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ Training, evaluation, export and reading all come through here, in two steps:
     faces, spec  --network_input-->   float32 batch, as the network takes it
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -34,22 +35,40 @@ class InputSpec:
     std: tuple[float, ...]
 
 
-def crop_face(image_bgr: NDArray[np.uint8], box: Box, spec: InputSpec) -> NDArray[np.uint8]:
+def crop_face(image_bgr: NDArray[np.uint8], box: Box, spec: InputSpec, *, tilt_deg: float = 0.0) -> NDArray[np.uint8]:
     """Cut the square that `box` describes out of an image and scale it to the network's face size.
 
     The part of the square that lies outside the image repeats the image's border.
 
     Args:
         image_bgr: (H, W, 3) uint8.
-        box: A square, x, y, w, h in pixels; rounded to whole pixels.
+        box: A square, x, y, w, h in pixels; rounded to whole pixels where the head is not tilted.
         spec: Face size and channels wanted.
+        tilt_deg: How far the head leans, clockwise as one looks at the picture; the crop shows it upright.
 
     Returns:
         (face_px, face_px) uint8 grey, or (face_px, face_px, 3) RGB.
     """
+    if tilt_deg:
+        # An upright cut that holds the tilted square, at most twice the size wanted; turned; then averaged down.
+        reach = abs(math.sin(math.radians(tilt_deg))) + abs(math.cos(math.radians(tilt_deg)))
+        x, y, side = box[0] + box[2] / 2, box[1] + box[2] / 2, box[2]
+        cut_px, face_px = round(2 * reach * spec.face_px), 2 * spec.face_px
+        cut = _upright_square(image_bgr, x - reach * side / 2, y - reach * side / 2, reach * side, cut_px, spec)
+        turn = cv2.getRotationMatrix2D(((cut_px - 1) / 2, (cut_px - 1) / 2), tilt_deg, face_px * reach / cut_px)
+        turn = turn + np.array([0, 0, (face_px - cut_px) / 2])
+        face = cv2.warpAffine(cut, turn, (face_px, face_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(cv2.resize(face, (spec.face_px, spec.face_px), interpolation=cv2.INTER_AREA), np.uint8)
+    return _upright_square(image_bgr, box[0], box[1], box[2], spec.face_px, spec)
+
+
+def _upright_square(
+    image_bgr: NDArray[np.uint8], x: float, y: float, side_px: float, size_px: int, spec: InputSpec
+) -> NDArray[np.uint8]:
+    """Return the square, rounded to whole pixels, in the network's colours and (size_px, size_px)."""
     height, width = image_bgr.shape[:2]
-    side = max(1, round(box[2]))
-    left, top = round(box[0]), round(box[1])
+    side = max(1, round(side_px))
+    left, top = round(x), round(y)
     if 0 <= left <= width - side and 0 <= top <= height - side:
         square = image_bgr[top : top + side, left : left + side]
     else:
@@ -57,11 +76,11 @@ def crop_face(image_bgr: NDArray[np.uint8], box: Box, spec: InputSpec) -> NDArra
         columns = np.arange(left, left + side).clip(0, width - 1)
         square = image_bgr[np.ix_(rows, columns)]
     face = cv2.cvtColor(square, cv2.COLOR_BGR2GRAY if spec.channels == 1 else cv2.COLOR_BGR2RGB)
-    if side == spec.face_px:
+    if side == size_px:
         return np.asarray(face, np.uint8)
     # Area averaging when shrinking (no aliasing); linear when enlarging, as FER2013's own small faces were.
-    how = cv2.INTER_AREA if side > spec.face_px else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(face, (spec.face_px, spec.face_px), interpolation=how), np.uint8)
+    how = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(face, (size_px, size_px), interpolation=how), np.uint8)
 
 
 def network_input(faces_u8: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:

@@ -18,13 +18,23 @@ DEFAULT_MODEL = "mien-s"
 
 @dataclass(frozen=True, slots=True)
 class PinnedFile:
-    """A file that is fetched once, or added by hand, and accepted only with this SHA-256."""
+    """A file that is fetched once, or added by hand, and accepted only with this SHA-256.
+
+    Attributes:
+        filename: What it is called in mien's home.
+        url: Where it is downloaded from.
+        sha256: Its hash.
+        size_bytes: Its size.
+        licence: Its licence.
+        once_added: What having it changes, in words.
+    """
 
     filename: str
     url: str
     sha256: str
     size_bytes: int
     licence: str
+    once_added: str
 
 
 PINNED = {
@@ -36,6 +46,16 @@ PINNED = {
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         size_bytes=232_589,
         licence="MIT",
+        once_added="it is now the default detector",
+    ),
+    # Simonyan & Zisserman 2015, trained on ImageNet; torchvision's file, whose name holds the first digits of its sum.
+    "vgg16-imagenet": PinnedFile(
+        filename="vgg16-397923af.pth",
+        url="https://download.pytorch.org/models/vgg16-397923af.pth",
+        sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        size_bytes=553_433_881,
+        licence="BSD-3-Clause",
+        once_added="recipes can start from it now",
     ),
 }
 
@@ -108,20 +128,27 @@ def add(path: Path) -> str:
     )
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, *, offline: bool = False) -> Path:
     """Return the path of a pinned file, downloading it first if it is not at hand; says so on stderr.
 
     Raises:
-        WeightsError: The download failed, or what came has another SHA-256.
+        WeightsError: The download failed, what came has another SHA-256, or `offline` forbids to download.
     """
-    import pooch
-
     pinned = PINNED[name]
     try:
         if path := at_hand(name):
             return path
     except WeightsError:
+        if offline:
+            raise
         (home() / pinned.filename).unlink()
+    if offline:
+        raise WeightsError(
+            f"{pinned.filename} is not at hand and --offline forbids to download it; "
+            f"get it elsewhere and run: mien weights add {pinned.filename}"
+        )
+    import pooch
+
     print(f"Downloading {pinned.filename} ({pinned.size_bytes // 1000} kB) from {pinned.url}", file=sys.stderr)
     pooch.get_logger().setLevel("WARNING")
     try:

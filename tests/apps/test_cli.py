@@ -9,22 +9,25 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from rich.color import ColorSystem
 
 from mien.evaluation.evaluate import evaluate
-from mien.training.run_folder import RunFolder
+from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
 
 Mien = Callable[..., tuple[int, str, str]]
+BUNDLED = str(bundled_models()["mien-s"])
 
 
 def test_help_names_every_command(mien: Mien) -> None:
     code, out, _ = mien("--help")
     assert code == 0
-    for command in ("read", "data", "train", "evaluate", "export", "models", "weights"):
+    for command in ("read", "watch", "detectors", "data", "train", "evaluate", "export", "models", "weights"):
         assert f" {command} " in out
 
 
@@ -171,16 +174,88 @@ def test_the_whole_way(mien: Mien, write_fer2013: Callable[..., Path], astronaut
 
 
 def test_evaluate_json_is_the_evaluation(mien: Mien, tiny_run: RunFolder, faceset_folder: Path) -> None:
-    code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--json")
-    expected = evaluate(str(tiny_run.path), data=faceset_folder, split="PublicTest")
+    code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--no-timing", "--json")
+    expected = evaluate([str(tiny_run.path)], data=faceset_folder, split="PublicTest")
     assert code == 0
-    assert json.loads(out) == json.loads(json.dumps(expected.as_dict()))
+    assert json.loads(out) == json.loads(expected.results.to_json())
+
+
+def test_evaluate_puts_models_side_by_side(
+    mien: Mien, tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path
+) -> None:
+    code, out, err = mien(
+        "evaluate", tiny_run.path, "mien-s", "--data", faceset_folder, "--report", tmp_path / "report", "--no-timing"
+    )
+    text = " ".join(out.split())
+    assert code == 0
+    assert "2 models on drawn PublicTest, n = 35, 1 view; ± is one standard error" in text
+    assert "mien-s against tiny-001" in text
+    assert f"The report is {tmp_path / 'report' / 'report.html'}." in err
+    names = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert names == ["evaluation.json", "predictions.parquet", "report.html"]
+
+
+def test_choosing_by_privatetest_is_said_and_logged(
+    mien: Mien, tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    look = ("evaluate", tiny_run.path, "mien-s", "--data", faceset_folder, "--split", "PrivateTest", "--no-timing")
+    code, _, err = mien(*look, "--i-know")
+    assert (code, "report it, never choose by it" in err) == (0, True)
+    assert len(Path("results/private_test_log.csv").read_text().splitlines()) == 3
+
+
+def test_evaluate_times_unless_told_not_to(
+    mien: Mien, tiny_run: RunFolder, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.evaluation.cost.ROUNDS", 1)
+    _, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder)
+    assert "median ms" in out
+    _, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--no-timing")
+    assert "median ms" not in out
+
+
+def test_a_collapsed_model_is_called_so_in_red(
+    mien: Mien, tiny_run: RunFolder, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every face gets the same probabilities; a terminal that knows colours."""
+    from mien.apps.cli import scores
+
+    always = np.full(7, 0.1, np.float32) + 0.3 * np.eye(7, dtype=np.float32)[3]
+    monkeypatch.setattr(TorchClassifier, "probabilities", lambda self, faces_u8: np.tile(always, (len(faces_u8), 1)))
+    monkeypatch.setattr(scores.out, "_color_system", ColorSystem.STANDARD)
+    code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--no-timing")
+    assert code == 0
+    assert "\x1b[1;31mtiny-001 has collapsed: it calls 35 of 35 faces happy.\x1b[0m" in out
 
 
 def test_a_finished_run_can_be_resumed_and_stays_as_it_is(mien: Mien, tiny_run: RunFolder) -> None:
     before = tiny_run.predictions_path.read_bytes()
     assert mien("train", "--resume", tiny_run.path)[0] == 0
     assert tiny_run.predictions_path.read_bytes() == before
+
+
+def test_detectors_lists_each_with_its_time_here(mien: Mien) -> None:
+    code, out, _ = mien("detectors")
+    assert code == 0
+    rows = {
+        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]
+        for line in out.split("\n")
+        if "│" in line
+    }
+    assert rows["haar"][0] == "yes"
+    assert float(rows["haar"][-1]) > 0
+    assert "auto is haar; YuNet finds more faces: mien weights fetch yunet" in out
+
+
+def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.parquet"
+    assert mien("read", clip, "--out", out, "--resume", "--every", "50ms")[0] == 0
+    assert pq.read_metadata(out).num_rows == 3
+    before = out.stat().st_mtime_ns
+    code, _, err = mien("read", clip, "--out", out, "--resume", "--every", "50ms")
+    assert (code, "is whole; nothing is left to read" in err) == (0, True)
+    assert out.stat().st_mtime_ns == before
 
 
 def test_models_lists_and_shows(mien: Mien) -> None:
@@ -219,6 +294,12 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["read", "face.jpg", "--annotate", "face.jpg"], "the very file that is read"),
         (["read", "face.jpg", "--model", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),
         (["read", "face.jpg", "--model", "text.jpg"], "not an ONNX model"),
+        (["read", "face.jpg", "--detector", "yunet", "--offline"], "--offline forbids to download it"),
+        (["read", "face.jpg", "--blur"], "none is asked for; add --annotate"),
+        (["read", "face.jpg", "--blur", "--annotate", "x.jpg", "--crops", "x"], "choose one of the two"),
+        (["read", "face.jpg", "--resume", "--out", "x.csv"], "add --out NAME.parquet"),
+        (["read", "face.jpg", "--resume", "--out", "x.parquet", "--crops", "x"], "goes on with a table only"),
+        (["read", "face.jpg", "--every", "often"], "--every often is no duration; write, for instance, 0.2s"),
         (["read", "face.jpg", "--detector", "hare"], "There is no detector 'hare'; did you mean haar"),
         (["data", "prepare", "row17.csv", "--out", "x"], "row17.csv:17: 2,303 pixels"),
         (["data", "prepare", "label9.csv", "--out", "x"], "label9.csv:4: emotion '9' is not 0-6"),
@@ -239,6 +320,11 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["evaluate", "mien-z", "--data", "faces"], "There is no model 'mien-z'"),
         (["evaluate", "mien-s", "--data", "faces", "--views", "3"], "There are no 3 views; choose one of 1, 2, 10"),
         (["evaluate", "mien-s", "--data", "faces", "--split", "Test"], "no split 'Test'"),
+        (["evaluate", "mien-s", "mien-s", "--data", "faces"], "mien-s is given twice"),
+        (["evaluate", "peer.yaml", "--data", "faces"], "There is no file peer.yaml"),
+        (["evaluate", "mien-s", BUNDLED, "--data", "faces", "--split", "PrivateTest"], "amounts to choosing by it"),
+        (["evaluate", "mien-s", "--data", "faces", "--report", "text.jpg"], "it is a file; give the name of a folder"),
+        (["evaluate", "mien-s", "--data", "faces", "--report", "no/report"], "the folder no does not exist"),
         (["export", ".", "--out", "x.onnx"], "is not a run folder"),
         (["read", "x" * 300 + ".jpg"], "File name too long"),
         (["data", "describe", "faces", "--sheet", "sheet.txt"], "must end in .png"),

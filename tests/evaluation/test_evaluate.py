@@ -1,80 +1,182 @@
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mien.data.faceset import FaceSet
+from mien.data.faceset import FaceSet, identified
 from mien.errors import DataError, ModelError
-from mien.evaluation.evaluate import check_fit, evaluate, open_classifier, predict
-from mien.evaluation.metrics import score
+from mien.evaluation import cost
+from mien.evaluation.candidates import open_candidate
+from mien.evaluation.evaluate import evaluate, predict
+from mien.evaluation.results import Results, read_results
 from mien.export.onnx import export
+from mien.labels import EIGHT_EXPRESSIONS, EXPRESSIONS, FERPLUS_COLUMNS
 from mien.training.run_folder import RunFolder
 
-LABELS = ("a", "b", "c")
+
+@pytest.fixture(scope="module")
+def tiny_file(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny run, exported."""
+    path = tmp_path_factory.mktemp("exported") / "tiny.onnx"
+    export(tiny_run, path)
+    return path
 
 
-def test_scores_counted_by_hand() -> None:
-    """Six faces: a a a b b c, called a a b b b b. Nobody is called c."""
-    truth = np.array([0, 0, 0, 1, 1, 2])
-    called = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 1, 1]]
-    found = score(called, truth, LABELS, model="m", data="d", split="s", views=1)
-    assert found.accuracy == pytest.approx(4 / 6)
-    assert found.standard_error == pytest.approx((4 / 6 * 2 / 6 / 6) ** 0.5)
-    assert [c.precision for c in found.classes] == pytest.approx([1, 0.5, 0])
-    assert [c.recall for c in found.classes] == pytest.approx([2 / 3, 1, 0])
-    assert [c.f1 for c in found.classes] == pytest.approx([0.8, 2 / 3, 0])
-    assert [c.support for c in found.classes] == [3, 2, 1]
-    assert found.macro_f1 == pytest.approx((0.8 + 2 / 3) / 3)
-    assert found.confusion == ((2, 1, 0), (0, 2, 0), (0, 1, 0))
+def _evaluated(*models: object, data: Path, split: str = "PublicTest") -> Results:
+    return evaluate([str(model) for model in models], data=data, split=split).results
 
 
-def test_a_run_and_its_exported_file_score_alike(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
-    export(tiny_run, tmp_path / "tiny.onnx")
-    of_run = evaluate(str(tiny_run.path), data=faceset_folder, split="PublicTest")
-    of_file = evaluate(str(tmp_path / "tiny.onnx"), data=faceset_folder, split="PublicTest")
-    assert (of_run.model, of_file.model) == ("tiny-001", "tiny")
-    assert replace(of_run, model="tiny") == of_file
-    assert of_run.accuracy == pytest.approx(tiny_run.card().score.accuracy)
-    assert of_run.n == 35
+def test_a_run_and_its_exported_file_score_alike(tiny_run: RunFolder, tiny_file: Path, faceset_folder: Path) -> None:
+    of_run, of_file = _evaluated(tiny_run.path, tiny_file, data=faceset_folder).models
+    assert (of_run.evaluation.model, of_file.evaluation.model) == ("tiny-001", "tiny")
+    assert of_run.evaluation.confusion == of_file.evaluation.confusion
+    assert of_run.evaluation.accuracy == pytest.approx(tiny_run.card().score.accuracy)
+    assert of_run.evaluation.n == 35
+    assert of_run.evaluation.confidence.sure is not None
+    assert of_run.learning_curve is not None
+    assert of_run.learning_curve.validation_accuracy[-1] == pytest.approx(of_run.evaluation.accuracy, abs=1e-4)
+    assert of_file.learning_curve is None
+
+
+def test_the_same_model_twice_differs_by_chance_alone(
+    tiny_run: RunFolder, tiny_file: Path, faceset_folder: Path
+) -> None:
+    (pair,) = _evaluated(tiny_run.path, tiny_file, data=faceset_folder).comparisons
+    assert (pair.first, pair.second, pair.only_first, pair.only_second) == ("tiny-001", "tiny", 0, 0)
+    assert (pair.p_value, pair.accuracy_gain.value) == (1, 0)
+
+
+def test_what_was_found_survives_its_file(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
+    found = _evaluated(tiny_run.path, "mien-s", data=faceset_folder)
+    (tmp_path / "evaluation.json").write_text(found.to_json())
+    assert read_results(tmp_path / "evaluation.json") == found
+    (tmp_path / "evaluation.json").write_text(json.dumps({"setting": {}}))
+    with pytest.raises(DataError, match="is not an evaluation of this mien"):
+        read_results(tmp_path / "evaluation.json")
+    with pytest.raises(DataError, match="There is no"):
+        read_results(tmp_path / "none.json")
 
 
 def test_columns_follow_the_labels_of_the_faces_not_of_the_model(tiny_run: RunFolder, faceset: FaceSet) -> None:
-    _, classifier, _ = open_classifier(str(tiny_run.path))
+    candidate = open_candidate(str(tiny_run.path))
     faces = faceset.split("PublicTest")
     turned = replace(faces, label_names=faces.label_names[::-1])
-    plain, other = (predict(classifier, which, 1, lambda share: None) for which in (faces, turned))
+    plain, other = (predict(candidate, which, 1, lambda what, share: None) for which in (faces, turned))
     np.testing.assert_array_equal(other, plain[:, ::-1])
+
+
+def test_a_class_that_the_faces_lack_is_shared_out(tiny_run: RunFolder, faceset: FaceSet, tmp_path: Path) -> None:
+    """A model that also knows contempt, and is certain of it on the first face."""
+    faces = faceset.split("PublicTest").take(slice(0, 2))
+    answers = np.array([[0, 0, 0, 0, 0, 0, 0, 1], [0.1, 0, 0, 0.3, 0, 0, 0.2, 0.4]], np.float32)
+    candidate = replace(
+        open_candidate(str(tiny_run.path)), labels=EIGHT_EXPRESSIONS, ask=lambda threads: lambda faces_u8: answers
+    )
+    found = predict(candidate, faces, 1, lambda what, share: None)
+    np.testing.assert_allclose(found[0], np.full(7, 1 / 7), rtol=1e-5)
+    np.testing.assert_allclose(found[1], [1 / 6, 0, 0, 1 / 2, 0, 0, 1 / 3], atol=1e-6)
+
+
+def test_faces_with_a_twin_in_training_are_left_out(tiny_run: RunFolder, faceset: FaceSet, tmp_path: Path) -> None:
+    """The first five faces of PublicTest are made pixel-identical to faces of Training."""
+    faces_u8 = np.array(faceset.faces_u8)
+    test = np.flatnonzero(faceset.splits == 1)
+    faces_u8[test[:5]] = faces_u8[:5]
+    twins = identified(replace(faceset, faces_u8=faces_u8))
+    twins.save(tmp_path / "twins.faceset")
+    judged = evaluate([str(tiny_run.path)], data=tmp_path / "twins.faceset", split="PublicTest")
+    (subset,) = judged.results.models[0].subsets
+    right = judged.probabilities["tiny-001"].argmax(1) == faceset.labels[test]
+    assert (subset.n, "the 5 faces that have a twin in Training" in subset.name) == (30, True)
+    assert subset.accuracy == pytest.approx(right[5:].mean())
+    assert _evaluated(tiny_run.path, data=tmp_path / "twins.faceset", split="Training").models[0].subsets == ()
+
+
+def test_ferplus_judges_by_the_majority(tiny_run: RunFolder, faceset: FaceSet, tmp_path: Path) -> None:
+    """Ten votes for happiness, each second face; for contempt, which is no class here, the others."""
+    votes = np.zeros((len(faceset), len(FERPLUS_COLUMNS)), np.uint8)
+    votes[::2, FERPLUS_COLUMNS.index("happiness")] = 10
+    votes[1::2, FERPLUS_COLUMNS.index("contempt")] = 10
+    replace(faceset, votes=votes, vote_names=FERPLUS_COLUMNS).save(tmp_path / "voted.faceset")
+    judged = evaluate([str(tiny_run.path)], data=tmp_path / "voted.faceset", split="PublicTest")
+    (subset,) = judged.results.models[0].subsets
+    rows = np.flatnonzero(faceset.splits == 1)
+    called = judged.probabilities["tiny-001"].argmax(1)[rows % 2 == 0]
+    assert (subset.name, subset.n) == ("labels by FER+ majority", len(called))
+    assert subset.accuracy == pytest.approx((called == EXPRESSIONS.index("happy")).mean())
+
+
+def test_subgroups_come_from_the_columns_of_the_faces(tiny_run: RunFolder, faceset: FaceSet, tmp_path: Path) -> None:
+    lamp = np.where(np.arange(len(faceset)) % 3 == 0, "dim", "bright")
+    replace(faceset, attributes={"lighting": lamp}).save(tmp_path / "lit.faceset")
+    (by,) = _evaluated(tiny_run.path, data=tmp_path / "lit.faceset").models[0].subgroups
+    assert by.attribute == "lighting"
+    assert sum(group.n for group in by.groups) == 35
+    assert {group.group for group in by.groups} == {"bright", "dim"}
 
 
 def test_a_look_at_privatetest_is_logged(
     tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    evaluate(str(tiny_run.path), data=faceset_folder, split="PublicTest")
+    _evaluated(tiny_run.path, data=faceset_folder)
     assert not Path("results").exists()
     for _ in range(2):
-        found = evaluate(str(tiny_run.path), data=faceset_folder, split="PrivateTest")
+        found = _evaluated(tiny_run.path, data=faceset_folder, split="PrivateTest")
     with Path("results/private_test_log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2
-    assert float(rows[0]["accuracy"]) == pytest.approx(found.accuracy, abs=1e-5)
+    assert float(rows[0]["accuracy"]) == pytest.approx(found.models[0].evaluation.accuracy, abs=1e-5)
     assert rows[0]["recipe_sha256"] == tiny_run.recipe.sha256()
     assert len(rows[0]["model_sha256"]) == 64
 
 
+def test_choosing_by_privatetest_has_to_be_meant(
+    tiny_run: RunFolder, tiny_file: Path, faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    both = [str(tiny_run.path), str(tiny_file)]
+    with pytest.raises(DataError, match="Comparing 2 models on PrivateTest amounts to choosing by it; .* --i-know"):
+        evaluate(both, data=faceset_folder, split="PrivateTest")
+    assert not Path("results").exists(), "a look that was refused is not a look"
+    evaluate(both, data=faceset_folder, split="PrivateTest", choosing=True)
+    with Path("results/private_test_log.csv").open() as file:
+        assert [row["model"] for row in csv.DictReader(file)] == ["tiny-001", "tiny"]
+
+
 def test_faces_that_do_not_fit_are_refused(tiny_run: RunFolder, faceset: FaceSet, faceset_folder: Path) -> None:
-    card = tiny_run.card()
-    with pytest.raises(ModelError, match="knows angry, .* evaluate it on faces with the same classes"):
-        check_fit(card, replace(faceset, label_names=("a",) * 7))
+    candidate = open_candidate(str(tiny_run.path))
+    with pytest.raises(ModelError, match="knows angry, .* also has contempt; evaluate it on faces of classes"):
+        candidate.check_fits(replace(faceset, label_names=EIGHT_EXPRESSIONS))
     with pytest.raises(DataError, match=r"takes faces of \(48, 48\), and drawn has \(40, 40\)"):
-        check_fit(card, replace(faceset, faces_u8=faceset.faces_u8[:, :40, :40]))
+        candidate.check_fits(replace(faceset, faces_u8=faceset.faces_u8[:, :40, :40]))
     with pytest.raises(DataError, match="no split 'Test'"):
-        evaluate(str(tiny_run.path), data=faceset_folder, split="Test")
+        _evaluated(tiny_run.path, data=faceset_folder, split="Test")
+    with pytest.raises(ModelError, match="given twice"):
+        _evaluated(tiny_run.path, tiny_run.path, data=faceset_folder)
 
 
-def test_progress_ends_at_one(tiny_run: RunFolder, faceset_folder: Path) -> None:
-    shares: list[float] = []
-    evaluate(str(tiny_run.path), data=faceset_folder, split="Training", progress=shares.append)
-    assert shares[-1] == 1
+def test_two_models_of_one_name_are_called_what_was_typed(
+    tiny_file: Path, faceset_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / tiny_file.name
+    other.write_bytes(tiny_file.read_bytes())
+    found = _evaluated(tiny_file, other, data=faceset_folder)
+    assert [one.evaluation.model for one in found.models] == [str(tiny_file), str(other)]
+
+
+def test_progress_ends_at_one(tiny_run: RunFolder, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "ROUNDS", 1)
+    shares: list[tuple[str, float]] = []
+    evaluate(
+        [str(tiny_run.path)],
+        data=faceset_folder,
+        split="Training",
+        timed=True,
+        progress=lambda what, share: shares.append((what, share)),
+    )
+    assert ("Evaluating tiny-001", 1.0) in shares
+    assert shares[-1] == ("Timing", 1.0)

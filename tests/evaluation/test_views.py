@@ -5,7 +5,8 @@ import pytest
 
 from mien.data.faceset import FaceSet
 from mien.errors import ModelError
-from mien.evaluation.evaluate import evaluate, open_classifier, predict
+from mien.evaluation.candidates import open_candidate
+from mien.evaluation.evaluate import evaluate, predict
 from mien.evaluation.views import views
 from mien.preprocess import InputSpec, network_input
 from mien.training.run_folder import RunFolder
@@ -38,9 +39,11 @@ def test_a_network_that_sees_the_whole_crop_has_no_corners() -> None:
 
 
 def test_probabilities_are_averaged_over_the_views(tiny_run: RunFolder, faceset: FaceSet, faceset_folder: Path) -> None:
-    _, classifier, _ = open_classifier(str(tiny_run.path))
+    candidate = open_candidate(str(tiny_run.path))
+    ask = candidate.ask(1)
     faces = faceset.split("PublicTest")
-    by_hand = [classifier.probabilities(view) for view in views(np.asarray(faces.faces_u8), classifier.card.input, 10)]
-    ten = predict(classifier, faces, 10, lambda share: None)
+    by_hand = [ask(view) for view in views(np.asarray(faces.faces_u8), tiny_run.card().input, 10)]
+    ten = predict(candidate, faces, 10, lambda what, share: None)
     np.testing.assert_allclose(ten, np.mean(by_hand, axis=0), atol=1e-6)
-    assert evaluate(str(tiny_run.path), data=faceset_folder, split="PublicTest", view_count=2).views == 2
+    judged = evaluate([str(tiny_run.path)], data=faceset_folder, split="PublicTest", view_count=2)
+    assert judged.results.setting.views == 2

@@ -13,7 +13,9 @@ from mien.errors import OutputError
 from mien.labels import EXPRESSIONS, UNSURE
 from mien.reading.face_reading import FaceReading, FrameReading
 from mien.reading.reader import Reader
-from mien.reading.sinks.drawing import COLOURS, draw_faces
+from mien.reading.sinks import Callback
+from mien.reading.sinks.crops import FaceCrops
+from mien.reading.sinks.drawing import BLUR_SQUARES, COLOURS, blurred, draw_faces
 from mien.reading.sinks.pictures import AnnotatedClip, AnnotatedFolder, picture_sink
 from mien.reading.sinks.tables import JsonStream, table_sink
 from mien.reading.sources import Frame, frames
@@ -69,11 +71,14 @@ def test_parquet_without_any_face_has_the_same_types(tmp_path: Path) -> None:
 
 
 def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:
+    (tmp_path / ".r.parquet.parts").mkdir()
+    (tmp_path / ".r.parquet.parts" / "000000.parquet").write_bytes(b"of another reading")
     with table_sink(tmp_path / "r.parquet", EXPRESSIONS) as sink:
         for _ in range(5000):
             sink.write(FRAME, TWO)
     assert pq.ParquetFile(tmp_path / "r.parquet").metadata.num_row_groups > 1
     assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 10_000
+    assert [path.name for path in tmp_path.iterdir()] == ["r.parquet"], "no parts are left"
 
 
 def test_json_lines_and_the_json_array_have_the_form_of_as_dict(tmp_path: Path) -> None:
@@ -93,7 +98,7 @@ def test_a_reading_that_fails_leaves_nothing_behind(tmp_path: Path, name: str) -
     with pytest.raises(RuntimeError), table_sink(tmp_path / name, EXPRESSIONS) as sink:
         sink.write(FRAME, TWO)
         raise RuntimeError
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+    assert [path.name for path in tmp_path.iterdir()] == ["mien-home", name][1 - (tmp_path / "mien-home").exists() :]
     assert (tmp_path / name).read_text() == "old"
 
 
@@ -122,6 +127,74 @@ def test_a_label_stays_inside_the_picture(box: tuple[int, int, int, int]) -> Non
     assert (on_the_label < 40).all(axis=2).sum() > 10, "its letters are visible"
 
 
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+
+
+def test_blur_leaves_a_few_squares_of_each_face_also_of_those_that_are_not_read() -> None:
+    reading = FrameReading(
+        "a.mp4", 0, 0.0, (_face(box=(40, 60, 60, 60)),), hidden_xywh_px=((200.0, 100.0, 50.0, 50.0),)
+    )
+    image = blurred(_noise(), reading)
+    for x, y, side in ((40, 60, 60), (200, 100, 50)):
+        assert len(np.unique(image[y : y + side, x : x + side].reshape(-1, 3), axis=0)) <= BLUR_SQUARES**2
+    np.testing.assert_array_equal(image[:40], _noise()[:40])
+    over_the_edge = FrameReading("a.mp4", 0, 0.0, (_face(box=(-30, -30, 60, 60)), _face(box=(900, 900, 60, 60))))
+    assert len(np.unique(blurred(_noise(), over_the_edge)[:20, :20].reshape(-1, 3), axis=0)) <= BLUR_SQUARES**2
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.mp4"])
+def test_blur_reaches_every_picture_that_is_written(astronaut: Path, clip: Path, tmp_path: Path, name: str) -> None:
+    """What is written of the face has lost its detail; what is written elsewhere has not."""
+    source = clip if name.endswith("mp4") else astronaut
+    for blur in (False, True):
+        with picture_sink(tmp_path / f"{blur}-{name}", source, blur=blur) as sink:
+            Reader(search_every_s=0).read_into([sink], [source])
+    sharp, hidden = (next(iter(frames(tmp_path / f"{blur}-{name}"))).image_bgr for blur in (False, True))
+    left = 177 - (64 if source == clip else 0)
+    mouth = np.s_[130:150, left + 30 : left + 70]
+    rough = [float(np.abs(np.diff(image[mouth].astype(int), axis=1)).mean()) for image in (sharp, hidden)]
+    assert rough[1] < 0.5 * rough[0]
+    assert np.abs(sharp[250:].astype(int) - hidden[250:]).mean() < 3
+
+
+def test_bars_stand_beside_a_face_and_stay_off_others() -> None:
+    canvas = np.full((360, 640, 3), 60, np.uint8)
+    drawn = draw_faces(canvas, (_face(box=(250, 100, 120, 120)),))
+    changed = (drawn != 60).any(axis=2)
+    assert changed[100:220, 380:450].mean() > 0.9, "a panel on the right"
+    assert not changed[:, :200].any()
+    both = draw_faces(canvas, (_face(box=(250, 100, 120, 120)), _face(1, box=(400, 110, 120, 120))))
+    assert ((both != 60).any(axis=2)[120:200, 410:510]).mean() < 0.05, "no panel over the other face"
+    small = draw_faces(canvas, (_face(box=(250, 100, 40, 40)),))
+    assert not (small != 60).any(axis=2)[110:130, 300:].any(), "no bars for a small face"
+
+
+def test_the_label_has_the_number_of_the_track() -> None:
+    canvas = np.full((360, 640, 3), 60, np.uint8)
+    plain, numbered = (draw_faces(canvas, (_face(box=(250, 100, 50, 50), track=track),)) for track in (None, 7))
+    assert (numbered != 60).any(axis=2).sum() > (plain != 60).any(axis=2).sum(), "a longer label"
+
+
+def test_crops_are_named_so_that_they_are_found_again(clip: Path, astronaut: Path, tmp_path: Path) -> None:
+    with FaceCrops(tmp_path / "crops") as sink:
+        Reader().read_into([sink], [clip, astronaut])
+    names = sorted(path.name for path in (tmp_path / "crops").iterdir())
+    assert names[0] == "astronaut-f000000-face0-happy.jpg"
+    assert names[1:] == [
+        f"clip-f{frame:06d}-t{track:03d}-happy.jpg" for frame, track in ((0, 0), (1, 0), (3, 1), (4, 1))
+    ]
+    with Image.open(tmp_path / "crops" / names[0]) as crop:
+        assert 100 < crop.width < 200
+
+
+def test_a_callback_gets_each_frame() -> None:
+    seen = []
+    with Callback(lambda frame, reading: seen.append((frame, reading))) as sink:
+        sink.write(FRAME, TWO)
+    assert seen == [(FRAME, TWO)]
+
+
 def test_every_expression_has_a_colour_of_its_own() -> None:
     assert set(COLOURS) == {*EXPRESSIONS, UNSURE}
     assert len(set(COLOURS.values())) == len(COLOURS)
@@ -138,6 +211,40 @@ def test_an_annotated_clip_keeps_frames_and_their_times(clip: Path, tmp_path: Pa
     assert times == pytest.approx([frame.time_s for frame in frames(clip)], abs=1e-4)
     head = (tmp_path / "boxes.mp4").read_bytes()
     assert head.index(b"moov") < head.index(b"mdat"), "the index comes first, so that a browser starts at once"
+
+
+def test_the_sound_of_a_clip_is_kept_as_it_is(shared: Path, tmp_path: Path) -> None:
+    source = shared / "media" / "single_face.mp4"
+    with picture_sink(tmp_path / "boxes.mp4", source) as sink:
+        Reader(every_s=0.5).read_into([sink], [source])
+
+    def sound(path: Path) -> list[tuple[float, bytes]]:
+        with av.open(path) as container:
+            packets = [packet for packet in container.demux(audio=0) if packet.size]
+            return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in packets]
+
+    kept, original = sound(tmp_path / "boxes.mp4"), sound(source)
+    assert [packet for _, packet in kept] == [packet for _, packet in original]
+    assert [time for time, _ in kept] == pytest.approx([time for time, _ in original], abs=2e-3)
+
+
+def test_a_clip_without_sound_and_one_whose_sound_no_mp4_can_hold_are_drawn_all_the_same(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with av.open(tmp_path / "raw.mkv", "w") as container:
+        video, audio = container.add_stream("libx264", rate=25), container.add_stream("pcm_s16le", rate=8000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+        sound.sample_rate, sound.pts = 8000, 0
+        container.mux([*video.encode(None), *audio.encode(sound), *audio.encode(None)])
+    for source in (clip, tmp_path / "raw.mkv"):
+        with picture_sink(tmp_path / "boxes.mp4", source) as sink:
+            Reader().read_into([sink], [source])
+        with av.open(tmp_path / "boxes.mp4") as container:
+            assert len(list(container.decode(video=0))) == 5
+    assert "has no sound: pcm_s16le does not fit into .mp4" in capsys.readouterr().err
 
 
 def test_a_clip_of_odd_sides_can_be_annotated(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ def test_each_frame_of_a_clip_has_its_own_time(clip: Path) -> None:
     assert frame_count(clip) == 5
 
 
+def test_frames_are_taken_by_their_time_and_keep_their_numbers(clip: Path, tmp_path: Path) -> None:
+    assert [frame.index for frame in frames(clip, every_s=0.1)] == [0, 2, 4]
+    assert [frame.index for frame in frames(clip, from_s=0.13)] == [2, 3, 4]
+    read = list(frames(write_long_clip(tmp_path / "long.mp4"), every_s=0.2))  # 20 frames a second
+    assert [frame.index for frame in read] == list(range(0, 60, 4))
+
+
 def test_the_timestamps_of_the_real_clip_are_its_own(shared: Path) -> None:
     path = shared / "media" / "single_face.mp4"
     with av.open(path) as container:

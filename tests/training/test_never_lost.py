@@ -13,8 +13,10 @@ import torch
 from filelock import FileLock
 
 from mien.errors import TrainingError
+from mien.training.callbacks import EpochMetrics, Watcher
+from mien.training.recipe import load_recipe
 from mien.training.run_folder import RunFolder
-from mien.training.train import resume
+from mien.training.train import resume, train
 from tests.conftest import TINY
 
 EPOCHS = 120
@@ -68,6 +70,54 @@ def test_a_run_killed_five_times_ends_with_the_same_weights(faceset_folder: Path
         rows = [[row[column] for row in RunFolder(folder).metrics()] for folder in (tmp_path / "tiny-001", killed)]
         assert rows[0] == rows[1], column
     assert not list(killed.rglob("*.part*")), "what was half-written at a kill is cleared away"
+
+
+TRAIN_WITH_A_FULL_DISK = """
+import resource, signal, sys
+from mien.apps.cli.main import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+main()
+"""
+
+
+# In bytes: the learning curves do not fit, the checkpoint does not fit.
+@pytest.mark.parametrize("limit", [20_000, 120_000])
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_how_to_go_on(
+    faceset_folder: Path, tmp_path: Path, limit: int
+) -> None:
+    settings = [word for setting in [*TINY, "epochs=4"] for word in ("--set", setting)]
+    run = tmp_path / "tiny-001"
+    first = _start(["mien-s", "--data", str(faceset_folder), "--out", str(tmp_path), *settings], 1, tmp_path / "log")
+    _wait_for_epoch(run, 1, first)
+    first.send_signal(signal.SIGINT)
+    assert first.wait() == 130
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    command = [sys.executable, "-c", TRAIN_WITH_A_FULL_DISK, str(limit), "train", "--resume", str(run)]
+    full = subprocess.run(command, capture_output=True, text=True)
+    assert full.returncode == 2
+    sentence = full.stderr.splitlines()[-1]
+    assert sentence.startswith(f"mien: Cannot write {run}/")
+    assert sentence.endswith(f"The last whole checkpoint is kept; make room and go on with: mien train --resume {run}")
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert resume(RunFolder(run)).finished
+
+
+def test_memory_stays_flat_over_epochs(faceset_folder: Path, tmp_path: Path) -> None:
+    resident_kb: list[int] = []
+
+    class Weigh(Watcher):
+        def on_epoch(self, metrics: EpochMetrics) -> None:
+            status = Path("/proc/self/status").read_text()
+            resident_kb.append(int(status.split("VmRSS:")[1].split()[0]))
+
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("needs /proc to weigh the process")
+    train(load_recipe("mien-s", [*TINY, "epochs=60"]), data=faceset_folder, out=tmp_path, watcher=Weigh())
+    grown_kb = resident_kb[-1] - resident_kb[20]
+    assert grown_kb < 8_000, "the faces alone are 480 kB: keeping an epoch's inputs would add 43 MB"
 
 
 def test_two_processes_never_train_in_one_folder(tiny_run: RunFolder, tmp_path: Path) -> None:

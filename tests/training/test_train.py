@@ -1,16 +1,22 @@
 import csv
 import shutil
 import signal
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mien.data.faceset import open_faceset
 from mien.errors import DataError, ModelError, TrainingError, TrainingStopped
+from mien.labels import FERPLUS_COLUMNS
 from mien.models.mien_nets import WhitenedStem
 from mien.preprocess import network_input
+from mien.training import module
 from mien.training.batches import Batch, TrainingBatches
 from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
 from mien.training.module import TrainingModule
@@ -282,14 +288,121 @@ def test_the_stem_starts_whitened_on_the_faces_to_learn_from(faceset_folder: Pat
 
 def test_each_epoch_sees_each_face_once_and_mirrors_it_every_second_time() -> None:
     faces = drawn_faceset().split("Training")
-    batches = TrainingBatches(faces, batch_size=35, seed=0, flip=True)
+    batches = TrainingBatches(
+        faces.faces_u8, np.eye(7, dtype=np.float32)[faces.labels], batch_size=35, seed=0, flip="alternate"
+    )
     mirrored = []
     for epoch in range(3):
         batches.epoch = epoch
         seen = {
-            face.numpy().tobytes(): bool(m) for batch in batches for face, m in zip(batch[0], batch[2], strict=True)
+            face.numpy().tobytes(): bool(m)
+            for batch in batches
+            for face, m in zip(batch.faces_u8, batch.mirrored, strict=True)
         }
         assert len(seen) == 140
         mirrored.append(seen)
     assert all(mirrored[0][face] != mirrored[1][face] == (not mirrored[2][face]) for face in mirrored[0])
     assert 40 < sum(mirrored[0].values()) < 100
+
+
+def test_batches_can_be_added_up_for_one_step(faceset_folder: Path, tmp_path: Path) -> None:
+    """140 faces in batches of 35 are four batches an epoch: two steps when two are added up."""
+    steps: list[int] = []
+
+    class Listen(Watcher):
+        def on_step(self, progress: StepProgress) -> None:
+            steps.append(progress.step)
+
+    train(load_recipe("mien-s", [*SHORT, "accumulate=2"]), data=faceset_folder, out=tmp_path, watcher=Listen())
+    assert steps == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6]
+
+
+def test_the_first_epochs_can_see_smaller_pictures(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[int] = []
+    real = module.augment
+
+    def augment(*arguments: Any) -> torch.Tensor:
+        inputs = real(*arguments)
+        sides.append(inputs.shape[-1])
+        return inputs
+
+    monkeypatch.setattr(module, "augment", augment)
+    settings = [*TINY, "epochs=5", "augmentation.early_px=32", "augmentation.early_share=0.4"]
+    train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
+    assert sides == [32] * 8 + [44] * 12
+
+
+def test_votes_can_be_answered_by_a_second_head(tmp_path: Path) -> None:
+    """The network gets an output for each kind of vote; what it is asked for later are the classes alone."""
+    faces = drawn_faceset()
+    votes = np.zeros((len(faces), len(FERPLUS_COLUMNS)), np.uint8)
+    votes[np.arange(len(faces)), faces.labels] = 10  # whatever the columns mean: they follow from the picture
+    replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS).save(tmp_path / "voted.faceset")
+    recipe = load_recipe("mien-s", [*TINY, "targets.vote_head=0.5"])
+    run = train(recipe, data=tmp_path / "voted.faceset", out=tmp_path)
+    head = torch.load(run.checkpoint_path, weights_only=True)["state_dict"]["network.head.weight"]
+    assert len(head) == 7 + 10
+    logits, labels = run.predictions()
+    assert logits.shape == (35, 7)
+    assert (logits.argmax(1) == labels).mean() > 0.5
+    untaught = torch.nn.init.normal_(torch.empty_like(head[7:]), std=float(head[7:].std()))
+    assert head[7:].norm() > 0
+    assert not torch.allclose(head[7:], untaught)
+
+
+@pytest.mark.parametrize("setting", ["targets.kind=votes", "targets.vote_share=0.5", "targets.vote_head=0.3"])
+def test_a_recipe_on_votes_needs_faces_with_votes(faceset_folder: Path, tmp_path: Path, setting: str) -> None:
+    with pytest.raises(DataError, match="learns from votes, and drawn has none; prepare it with --votes"):
+        train(load_recipe("mien-s", [*TINY, setting]), data=faceset_folder, out=tmp_path)
+
+
+def test_a_run_folder_is_no_place_for_run_folders(tiny_run: RunFolder, faceset_folder: Path) -> None:
+    with pytest.raises(TrainingError, match="is itself a run folder; go on with it by --resume"):
+        train(tiny_run.recipe, data=faceset_folder, out=tiny_run.path)
+
+
+def test_tensorboard_and_mlflow_get_the_metrics(faceset_folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("mien-s", SHORT)
+    run = train(recipe, data=faceset_folder, out=tmp_path, trackers=["tensorboard", "mlflow"])
+    expected = [float(row["validation_accuracy"]) for row in run.metrics()]
+    events = EventAccumulator(str(run.path / "tensorboard"))
+    events.Reload()
+    np.testing.assert_allclose([event.value for event in events.Scalars("validation_accuracy")], expected, rtol=1e-6)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        rows = database.execute("select value from metrics where key = 'validation_accuracy' order by step").fetchall()
+        settings = dict(database.execute("select key, value from params").fetchall())
+    database.close()
+    assert [value for (value,) in rows] == expected
+    assert settings["optimiser/muon_lr"] == "0.08"
+
+
+def test_a_drawn_class_is_one_of_the_votes_and_differs_from_look_to_look() -> None:
+    """Half of each face's votes are for one class and half for another: the loss is that of one of them."""
+    recipe = load_recipe("mien-s", ["targets.kind=drawn", "label_smoothing=0"])
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(44 * 44, 7))
+    training = TrainingModule(network, recipe, recipe.input.spec(), torch.ones(7))
+    targets = torch.zeros(1, 7)
+    targets[0, [2, 5]] = 0.5
+    torch.nn.init.zeros_(network[1].weight)
+    with torch.no_grad():
+        network[1].bias.copy_(torch.arange(7.0))
+    shares = torch.log_softmax(torch.arange(7.0), 0)
+    faces, none = torch.zeros(1, 48, 48, dtype=torch.uint8), torch.zeros(1, dtype=torch.bool)
+    losses = {
+        round(
+            float(training.training_step(Batch(faces, targets, torch.zeros(1, 0), none, seed), 0)["loss"].detach()), 3
+        )
+        for seed in range(20)
+    }
+    assert losses == {round(-float(shares[label]), 3) for label in (2, 5)}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, as its compiler is imported
+def test_a_compiled_run_learns_and_its_checkpoint_is_an_ordinary_one(faceset_folder: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("mien-s", [*TINY, "compile=on", "precision=fp32"]), data=faceset_folder, out=tmp_path)
+    assert run.environment()["compiled"] is True
+    assert run.card().score.accuracy > 0.5, "chance is 1/7"
+    assert not any("_orig_mod" in name for name in torch.load(run.checkpoint_path, weights_only=True)["state_dict"])

@@ -7,24 +7,33 @@ In: arrays from a dataset's reader.  Out: a folder of .npy files that opens memo
       faces.npy      (N, S, S) uint8 grey or (N, S, S, 3) RGB
       labels.npy     (N,) int8, index into labels
       splits.npy     (N,) int8, index into splits
-      groups.npy     (N,) int32, the same number for pixel-identical faces
+      twins.npy      (N,) int32, the same number for pixel-identical faces
+      groups.npy     (N,) int32, the same number for faces that must stay on one side of a split
       votes.npy      (N, columns) uint8, only where voters were asked
+      attributes.parquet   what else is known of each face (group, person, age, ...), only where something is
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mien.errors import DataError
 from mien.files import written_beside
 from mien.preprocess import InputSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # version 1 had neither attributes nor groups beyond twins
+
+GROUP = "group"
+"""The attribute that names the video, the person or the like that a face comes from; empty where it stands alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +45,11 @@ class FaceSet:
         faces_u8: (N, S, S) grey or (N, S, S, 3) RGB, uint8; may be memory-mapped and read-only.
         labels: (N,) int8, index into `label_names`.
         splits: (N,) int8, index into `split_names`.
-        groups: (N,) int32; pixel-identical faces share a number.
+        twins: (N,) int32; pixel-identical faces share a number.
+        groups: (N,) int32; faces that must stay on one side of a split share a number: twins, faces of one `GROUP`,
+            and whatever these tie together.
         votes: (N, len(vote_names)) uint8 counts of voters, or None.
+        attributes: For each further thing that is known of the faces, (N,) text, empty where it is not known.
         label_names: Names of the classes.
         split_names: Names of the splits.
         vote_names: What the columns of `votes` stand for.
@@ -49,8 +61,10 @@ class FaceSet:
     faces_u8: NDArray[np.uint8]
     labels: NDArray[np.int8]
     splits: NDArray[np.int8]
+    twins: NDArray[np.int32]
     groups: NDArray[np.int32]
     votes: NDArray[np.uint8] | None
+    attributes: Mapping[str, NDArray[np.str_]]
     label_names: tuple[str, ...]
     split_names: tuple[str, ...]
     vote_names: tuple[str, ...]
@@ -68,7 +82,10 @@ class FaceSet:
             DataError: The set has no such split, or no face in it.
         """
         if name not in self.split_names:
-            raise DataError(f"{self.name} has no split {name!r}; its splits are: {', '.join(self.split_names)}.")
+            raise DataError(
+                f"{self.name} has no split {name!r}; its splits are: {', '.join(self.split_names)}; `mien data split` "
+                "makes others."
+            )
         rows = np.flatnonzero(self.splits == self.split_names.index(name))
         if len(rows) == 0:
             raise DataError(f"{self.name} has no face in split {name!r}.")
@@ -80,8 +97,8 @@ class FaceSet:
         wanted = (spec.face_px,) * 2 + ((3,) if spec.channels == 3 else ())
         if self.faces_u8.shape[1:] != wanted:
             raise DataError(
-                f"{who} takes faces of {wanted}, and {self.name} has {self.faces_u8.shape[1:]}; prepare the faces at "
-                "that size."
+                f"{who} takes faces of {wanted}, and {self.name} has {self.faces_u8.shape[1:]}; prepare the faces with "
+                f"--size {spec.face_px} --colour {'rgb' if spec.channels == 3 else 'grey'}."
             )
 
     def take(self, rows: slice | NDArray[np.intp]) -> "FaceSet":
@@ -91,8 +108,10 @@ class FaceSet:
             faces_u8=self.faces_u8[rows],
             labels=self.labels[rows],
             splits=self.splits[rows],
+            twins=self.twins[rows],
             groups=self.groups[rows],
             votes=None if self.votes is None else self.votes[rows],
+            attributes={name: values[rows] for name, values in self.attributes.items()},
         )
 
     def save(self, folder: Path) -> None:
@@ -106,6 +125,7 @@ class FaceSet:
             "faces": self.faces_u8,
             "labels": self.labels,
             "splits": self.splits,
+            "twins": self.twins,
             "groups": self.groups,
         }
         if self.votes is not None:
@@ -123,6 +143,9 @@ class FaceSet:
             beside.mkdir()
             for name, array in arrays.items():
                 np.save(beside / f"{name}.npy", array)
+            if self.attributes:
+                columns = {name: pa.array(values.tolist(), pa.string()) for name, values in self.attributes.items()}
+                pq.write_table(pa.table(columns), beside / "attributes.parquet")
             (beside / "faceset.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
@@ -137,14 +160,16 @@ def make_faceset(
     split_names: tuple[str, ...],
     vote_names: tuple[str, ...],
     origin: tuple[str, ...],
+    attributes: Mapping[str, NDArray[np.str_]] | None = None,
 ) -> FaceSet:
-    """Return a FaceSet with its groups of pixel-identical faces found and its content hashed."""
+    """Return a FaceSet with its twins and its groups found and its content hashed."""
+    attributes = attributes or {}
     content = hashlib.sha256()
-    group_of: dict[bytes, int] = {}
-    groups = np.empty(len(labels), np.int32)
+    twin_of: dict[bytes, int] = {}
+    twins = np.empty(len(labels), np.int32)
     for row, face in enumerate(faces_u8):
         digest = hashlib.blake2b(face.tobytes(), digest_size=16).digest()
-        groups[row] = group_of.setdefault(digest, len(group_of))
+        twins[row] = twin_of.setdefault(digest, len(twin_of))
         content.update(digest)
     content.update(labels.tobytes())
     content.update(splits.tobytes())
@@ -153,14 +178,53 @@ def make_faceset(
         faces_u8=faces_u8,
         labels=labels,
         splits=splits,
-        groups=groups,
+        twins=twins,
+        groups=_joined(twins, attributes[GROUP]) if GROUP in attributes else twins,
         votes=votes,
+        attributes=attributes,
         label_names=label_names,
         split_names=split_names,
         vote_names=vote_names,
         origin=origin,
         sha256=content.hexdigest(),
     )
+
+
+def identified(faces: FaceSet) -> FaceSet:
+    """Return a set that `replace` or `take` has changed with its twins, its groups and its hash found anew."""
+    return make_faceset(
+        name=faces.name,
+        faces_u8=faces.faces_u8,
+        labels=faces.labels,
+        splits=faces.splits,
+        votes=faces.votes,
+        label_names=faces.label_names,
+        split_names=faces.split_names,
+        vote_names=faces.vote_names,
+        origin=faces.origin,
+        attributes=faces.attributes,
+    )
+
+
+def numbered(group_names: NDArray[np.str_]) -> NDArray[np.int32]:
+    """Return the same number for faces of one named group, and a number of its own for each face without a name."""
+    numbers = np.unique(group_names, return_inverse=True)[1].ravel().astype(np.int32)
+    alone = group_names == ""
+    numbers[alone] = numbers.max(initial=0) + 1 + np.arange(alone.sum())
+    return numbers
+
+
+def _joined(twins: NDArray[np.int32], group_names: NDArray[np.str_]) -> NDArray[np.int32]:
+    """Return numbers shared by twins and by faces of one named group, and by whatever these tie together."""
+    named, together = numbered(group_names), twins
+    while True:  # each round carries the smallest number of a group over to all of it, until nothing changes
+        before = together
+        for partition in (named, twins):
+            least = np.full(partition.max(initial=0) + 1, np.iinfo(np.int32).max, np.int32)
+            np.minimum.at(least, partition, together)
+            together = least[partition]
+        if np.array_equal(before, together):
+            return together
 
 
 def check_new(folder: Path) -> None:
@@ -180,20 +244,23 @@ def open_faceset(folder: Path) -> FaceSet:
         raise DataError(f"{folder} is not a FaceSet (it has no faceset.json); make one with `mien data prepare`.")
     try:
         about: dict[str, Any] = json.loads(about_path.read_text())
-        if about["version"] != FORMAT_VERSION:
+        if about["version"] not in READABLE_VERSIONS:
             raise DataError(
-                f"{folder} is a FaceSet of version {about['version']}, and this mien reads version {FORMAT_VERSION}; "
-                "prepare it again."
+                f"{folder} is a FaceSet of version {about['version']}, and this mien reads versions up to "
+                f"{FORMAT_VERSION}; prepare it again."
             )
         faces = np.load(folder / "faces.npy", mmap_mode="r")
-        votes_path = folder / "votes.npy"
+        groups = np.load(folder / "groups.npy")
+        votes_path, attributes_path = folder / "votes.npy", folder / "attributes.parquet"
         return FaceSet(
             name=about["name"],
             faces_u8=faces,
             labels=np.load(folder / "labels.npy"),
             splits=np.load(folder / "splits.npy"),
-            groups=np.load(folder / "groups.npy"),
+            twins=np.load(folder / "twins.npy") if about["version"] > 1 else groups,
+            groups=groups,
             votes=np.load(votes_path) if votes_path.is_file() else None,
+            attributes=_read_attributes(attributes_path) if attributes_path.is_file() else {},
             label_names=tuple(about["label_names"]),
             split_names=tuple(about["split_names"]),
             vote_names=tuple(about["vote_names"]),
@@ -202,3 +269,8 @@ def open_faceset(folder: Path) -> FaceSet:
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DataError(f"{folder} is a broken FaceSet ({error}); delete it and prepare it again.") from error
+
+
+def _read_attributes(path: Path) -> dict[str, NDArray[np.str_]]:
+    table = pq.read_table(path)
+    return {name: np.array(table[name].to_pylist(), np.str_) for name in table.column_names}

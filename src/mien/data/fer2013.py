@@ -9,7 +9,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, make_faceset
+from mien.data.preparation import Format, Prepared, Progress, Wanted, adapted
+from mien.data.text_files import columns, header
 from mien.errors import DataError, LabelError
 from mien.labels import EXPRESSIONS, FERPLUS_COLUMNS
 
 FACE_PX = 48
 SPLITS = ("Training", "PublicTest", "PrivateTest")
-Progress = Callable[[float], None]  # called with the share of the file that has been read, 0-1
 
 
 def read_fer2013(path: Path, *, votes: Path | None = None, progress: Progress = lambda share: None) -> FaceSet:
@@ -48,7 +49,7 @@ def read_fer2013(path: Path, *, votes: Path | None = None, progress: Progress = 
     labels: list[int] = []
     splits: list[int] = []
     with _opened(path, progress) as text:
-        rows = _rows(text, path, ("emotion", "pixels", "Usage"))
+        rows = columns(text, path, ("emotion", "pixels", "Usage"))
         for line, (emotion, pixels, usage) in rows:
             faces.append(_face(pixels, path, line))
             labels.append(_label(emotion, path, line))
@@ -109,25 +110,6 @@ def _csv_in_zip(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
     return archive.open(members[0])
 
 
-def _rows(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, the wanted columns) of each row below the header."""
-    reader = csv.reader(text)
-    header = [name.strip().lower() for name in next(reader, [])]
-    missing = [name for name in wanted if name.lower() not in header]
-    if missing:
-        raise DataError(
-            f"{path} has no column {', '.join(missing)} (its first line: {', '.join(header)[:80] or 'empty'}); "
-            f"wanted {','.join(wanted)}."
-        )
-    columns = [header.index(name.lower()) for name in wanted]
-    for row in reader:
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}:{reader.line_num}: {len(row)} columns, and the header has {len(header)}.")
-        yield reader.line_num, [row[column] for column in columns]
-
-
 def _face(pixels: str, path: Path, line: int) -> NDArray[np.uint8]:
     try:
         values = np.array(pixels.split(), np.int32)
@@ -159,7 +141,7 @@ def _votes(path: Path, splits: NDArray[np.int8]) -> NDArray[np.uint8]:
     """Return the (N, 10) counts of FER+ votes, checked row by row against the faces' splits."""
     counts: list[list[int]] = []
     with _opened(path, lambda share: None) as text:
-        for line, (usage, *cells) in _rows(text, path, ("Usage", *FERPLUS_COLUMNS)):
+        for line, (usage, *cells) in columns(text, path, ("Usage", *FERPLUS_COLUMNS)):
             if len(counts) < len(splits) and _split(usage, path, line) != splits[len(counts)]:
                 raise DataError(f"{path}:{line}: Usage {usage!r} differs from the face's own; the files do not match.")
             if not all(cell.isdecimal() and int(cell) <= 255 for cell in cells):
@@ -168,3 +150,30 @@ def _votes(path: Path, splits: NDArray[np.int8]) -> NDArray[np.uint8]:
     if len(counts) != len(splits):
         raise DataError(f"{path} has {len(counts):,} rows of votes for {len(splits):,} faces; wanted one for each.")
     return np.array(counts, np.uint8)
+
+
+def _recognises(source: Path) -> bool:
+    packed = {".gz", ".zip", ".tar"} & set(source.suffixes)
+    return source.is_file() and bool(packed or {"emotion", "pixels"} & set(header(source)))
+
+
+def _read(source: Path, wanted: Wanted) -> Prepared:
+    return adapted(read_fer2013(source, votes=wanted.votes, progress=wanted.progress), wanted)
+
+
+FORMAT = Format(
+    name="fer2013",
+    about=(
+        "FER2013 as Kaggle gives it, plain, gzipped or zipped: 48 x 48 grey faces, seven expressions, three splits. "
+        "With --votes fer2013new.csv the votes of FER+ are kept beside FER2013's own labels."
+    ),
+    example="""\
+fer2013.csv
+    | emotion,pixels,Usage
+    | 0,70 80 82 72 … (2,304 grey values),Training
+    | 2,151 150 147 155 …,PublicTest
+    | 4,231 212 156 164 …,PrivateTest""",
+    recognises=_recognises,
+    read=_read,
+    takes_votes=True,
+)

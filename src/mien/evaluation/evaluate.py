@@ -1,101 +1,163 @@
-"""The flow of an evaluation: a run folder or a model file, and a split -> an Evaluation."""
+"""The flow of an evaluation: models and a split -> what was found, and the predictions behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.card import ModelCard
-from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
-from mien.errors import ModelError
-from mien.evaluation.metrics import Evaluation, score
+from mien.errors import DataError
+from mien.evaluation.candidates import THREADS, Ask, Candidate, open_candidates
+from mien.evaluation.comparison import compare, macro_f1_interval, over_seeds
+from mien.evaluation.cost import measure_costs
+from mien.evaluation.metrics import score
 from mien.evaluation.private_log import PRIVATE_TEST, check_log, log_look
+from mien.evaluation.results import LearningCurve, ModelResults, Results, Setting
+from mien.evaluation.subgroups import by_attribute
+from mien.evaluation.subsets import score_subsets
 from mien.evaluation.views import views
 from mien.files import sha256
-from mien.training.run_folder import RunFolder, TorchClassifier
-from mien.weights import bundled_models
+from mien.preprocess import InputSpec
+from mien.training.environment import processor
 
 BATCH = 256
 
 
-class FaceClassifier(Protocol):
-    """Anything that turns faces into probabilities and says what it is."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """An evaluation with what it was made from.
 
-    @property
-    def card(self) -> ModelCard:
-        """What the model says of itself."""
+    Attributes:
+        results: What was found.
+        faces: The split's faces, N of them.
+        probabilities: By name of the model, (N, K), columns in the order of the faces' label names.
+    """
 
-    def probabilities(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (N, labels) for (N, face_px, face_px[, 3]) uint8 faces."""
+    results: Results
+    faces: FaceSet
+    probabilities: dict[str, NDArray[np.float32]]
 
 
 def evaluate(
-    model: str, *, data: Path, split: str, view_count: int = 1, progress: Callable[[float], None] = lambda share: None
-) -> Evaluation:
-    """Evaluate a model on one split, and log the look if the split is PrivateTest.
+    models: Sequence[str],
+    *,
+    data: Path,
+    split: str,
+    view_count: int = 1,
+    timed: bool = False,
+    choosing: bool = False,
+    progress: Callable[[str, float], None] = lambda what, share: None,
+) -> Judged:
+    """Evaluate models on one split, side by side, and log each look if the split is PrivateTest.
 
     Args:
-        model: A run folder, a model file or a bundled model's name.
+        models: Run folders, model files, bundled models' names, or YAML files of other people's models.
         data: Folder of a prepared FaceSet.
         split: Name of one of its splits.
         view_count: Test-time views of each face, whose probabilities are averaged: 1, 2 or 10.
-        progress: Called now and then with the share of the faces done, 0-1.
+        timed: Whether to measure latency and throughput too.
+        choosing: Whether several models may be compared on PrivateTest.
+        progress: Called now and then with what is going on and the share of it that is done, 0-1.
 
     Raises:
-        DataError: The FaceSet is broken, has no such split, or faces of another size.
-        ModelError: No such model, or one with other classes.
+        DataError: The FaceSet is broken, has no such split, or faces of another size; or PrivateTest would choose.
+        ModelError: No such model, or one that does not know the faces' classes.
         TrainingError: A run that has not finished.
     """
-    faces = open_faceset(data).split(split)
-    name, classifier, weights = open_classifier(model)
-    check_fit(classifier.card, faces)
+    everything = open_faceset(data)
+    faces = everything.split(split)
+    candidates = open_candidates(models)
+    for candidate in candidates:
+        candidate.check_fits(faces)
     if split == PRIVATE_TEST:
+        if len(candidates) > 1 and not choosing:
+            raise DataError(
+                f"Comparing {len(candidates)} models on {PRIVATE_TEST} amounts to choosing by it; compare them on "
+                "PublicTest, or say --i-know: each look is logged."
+            )
         check_log()  # a look that cannot be logged is not taken
-    probabilities = predict(classifier, faces, view_count, progress)
-    evaluation = score(
-        probabilities,
-        faces.labels,
-        faces.label_names,
-        model=name,
-        data=faces.name,
-        split=split,
-        views=view_count,
+    probabilities, found = {}, []
+    for candidate in candidates:
+        probabilities[candidate.name] = predict(candidate, faces, view_count, progress)
+        found.append(judge(candidate, probabilities[candidate.name], faces, everything, view_count))
+        if split == PRIVATE_TEST:
+            log_look(found[-1].evaluation, candidate.provenance, model_sha256=found[-1].sha256)
+    called = {name: p.argmax(1) for name, p in probabilities.items()}
+    results = Results(
+        setting=Setting(
+            data=faces.name,
+            data_sha256=faces.sha256,
+            split=split,
+            n=len(faces),
+            views=view_count,
+            labels=faces.label_names,
+            date=datetime.now(UTC).date().isoformat(),
+            mien=version("mien"),
+            processor=processor(),
+        ),
+        models=tuple(found),
+        costs=measure_costs(candidates, faces, timed=timed, progress=lambda share: progress("Timing", share)),
+        comparisons=compare(called, faces.labels, classes=len(faces.label_names)),
+        over_seeds=over_seeds(candidates, [one.evaluation for one in found]),
     )
-    if split == PRIVATE_TEST:
-        log_look(evaluation, classifier.card, model_sha256=sha256(weights))
-    return evaluation
+    return Judged(results, faces, probabilities)
 
 
-def open_classifier(model: str) -> tuple[str, FaceClassifier, Path]:
-    """Return a model's name (of its run folder or file), itself, ready to be asked, and the file of its weights."""
-    if model not in bundled_models() and Path(model).is_dir():
-        run = RunFolder(Path(model))
-        return run.path.resolve().name, TorchClassifier(run), run.checkpoint_path
-    classifier = Classifier(model, threads=2)
-    return classifier.path.stem, classifier, classifier.path
-
-
-def check_fit(card: ModelCard, faces: FaceSet) -> None:
-    """Raise ModelError or DataError unless the model knows the faces' classes and takes their size."""
-    if set(card.labels) != set(faces.label_names):
-        raise ModelError(
-            f"Model {card.name} knows {', '.join(card.labels)}, and {faces.name} has {', '.join(faces.label_names)}; "
-            "evaluate it on faces with the same classes."
-        )
-    faces.check_fits(card.input, f"Model {card.name}")
+def judge(
+    candidate: Candidate, probabilities: NDArray[np.float32], faces: FaceSet, everything: FaceSet, view_count: int
+) -> ModelResults:
+    """Return what (N, K) probabilities of the faces of a split say about a model; `everything` is the whole FaceSet."""
+    called = probabilities.argmax(1)
+    return ModelResults(
+        evaluation=score(
+            probabilities,
+            faces.labels,
+            faces.label_names,
+            model=candidate.name,
+            data=faces.name,
+            split=everything.split_names[faces.splits[0]],
+            views=view_count,
+            unsure_below=candidate.unsure_below,
+        ),
+        macro_f1=macro_f1_interval(called, faces.labels, classes=len(faces.label_names)),
+        subsets=score_subsets(called, faces, everything),
+        subgroups=by_attribute(called == faces.labels, faces.attributes),
+        left_out=tuple(name for name in candidate.labels if name not in faces.label_names),
+        sha256=sha256(candidate.weights),
+        learning_curve=_learning_curve(candidate),
+    )
 
 
 def predict(
-    classifier: FaceClassifier, faces: FaceSet, view_count: int, progress: Callable[[float], None]
+    candidate: Candidate, faces: FaceSet, view_count: int, progress: Callable[[str, float], None]
 ) -> NDArray[np.float32]:
     """Return (N, K) probabilities, the mean over the views, columns in the order of the FaceSet's labels."""
+    ask, side = candidate.ask(THREADS), faces.faces_u8.shape[1]
+    spec = candidate.input or InputSpec(side, side, 1, (0.0,), (1.0,))  # somebody else's model sees the whole crop
     batches = []
     for start in range(0, len(faces), BATCH):
-        batch = views(faces.faces_u8[start : start + BATCH], classifier.card.input, view_count)
-        batches.append(np.mean([classifier.probabilities(view) for view in batch], axis=0))
-        progress(min(1.0, (start + BATCH) / len(faces)))
-    columns = [classifier.card.labels.index(name) for name in faces.label_names]
-    return np.concatenate(batches)[:, columns]
+        batch = np.asarray(faces.faces_u8[start : start + BATCH])
+        batches.append(_mean_over_views(ask, batch, spec, view_count))
+        progress(f"Evaluating {candidate.name}", min(1.0, (start + BATCH) / len(faces)))
+    columns = [candidate.labels.index(name) for name in faces.label_names]
+    of_classes = np.concatenate(batches)[:, columns]
+    if len(columns) == len(candidate.labels):
+        return of_classes
+    shared_out = of_classes + np.float32(1e-9)  # a model that is certain of a class left out is certain of nothing else
+    return np.asarray(shared_out / shared_out.sum(1, keepdims=True), np.float32)
+
+
+def _mean_over_views(ask: Ask, faces_u8: NDArray[np.uint8], spec: InputSpec, view_count: int) -> NDArray[np.float32]:
+    return np.asarray(np.mean([ask(view) for view in views(faces_u8, spec, view_count)], axis=0), np.float32)
+
+
+def _learning_curve(candidate: Candidate) -> LearningCurve | None:
+    if candidate.run is None:
+        return None
+    rows = candidate.run.metrics()
+    columns = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    return LearningCurve(*(tuple(float(row[column]) for row in rows) for column in columns))

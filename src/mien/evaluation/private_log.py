@@ -4,7 +4,7 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mien.card import ModelCard
+from mien.card import Provenance
 from mien.errors import OutputError
 from mien.evaluation.metrics import Evaluation
 
@@ -37,8 +37,14 @@ def check_log() -> None:
         ) from error
 
 
-def log_look(evaluation: Evaluation, card: ModelCard, *, model_sha256: str) -> None:
-    """Append one look to results/private_test_log.csv below the current folder, after `check_log`."""
+def log_look(evaluation: Evaluation, provenance: Provenance | None, *, model_sha256: str) -> None:
+    """Append one look to results/private_test_log.csv below the current folder, after `check_log`.
+
+    Args:
+        evaluation: What was seen.
+        provenance: How the model was made; None for somebody else's.
+        model_sha256: Hash of its weights.
+    """
     new = LOG.stat().st_size == 0
     with LOG.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -48,13 +54,13 @@ def log_look(evaluation: Evaluation, card: ModelCard, *, model_sha256: str) -> N
             [
                 datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 evaluation.model,
-                card.provenance.commit,
-                card.provenance.recipe_sha256,
+                provenance.commit if provenance else "unknown",
+                provenance.recipe_sha256 if provenance else "unknown",
                 model_sha256,
                 evaluation.views,
                 evaluation.n,
                 f"{evaluation.accuracy:.5f}",
                 f"{evaluation.standard_error:.5f}",
-                f"{evaluation.macro_f1:.5f}",
+                f"{evaluation.macro.f1:.5f}",
             ]
         )

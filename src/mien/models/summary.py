@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mien.models.grammar import PlainCNN
+from mien.models.registry import build
+
 
 @dataclass(frozen=True, slots=True)
 class LayerSummary:
@@ -49,6 +52,18 @@ def summarise(network: nn.Module, *, channels: int, view_px: int) -> list[LayerS
         for handle in handles:
             handle.remove()
     return rows
+
+
+def layers_of(network: str | PlainCNN, *, channels: int, classes: int, view_px: int) -> list[LayerSummary]:
+    """Return the layers of a network that need not be there: nothing is allocated, however large it is.
+
+    Raises:
+        ModelError: As `build` does.
+    """
+    with torch.device("meta"):
+        return summarise(
+            build(network, channels=channels, classes=classes, view_px=view_px), channels=channels, view_px=view_px
+        )
 
 
 def _macs(layer: nn.Module, output: Tensor) -> int:

@@ -1,9 +1,18 @@
-"""What reading gives: a FaceReading for each face, a FrameReading for each frame."""
+"""What reading gives: a FaceReading for each face, a FrameReading for each frame, Faces for all faces of a source."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import MissingExtraError
 from mien.labels import UNSURE
+from mien.preprocess import Box
+
+WHERE = ("source", "frame", "time_s")
+FACE = ("face", "track", "x", "y", "w", "h", "detection_score", "expression", "dominant_emotion", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,8 @@ class FaceReading:
         labels: Names of the expressions.
         probabilities: One for each label, 0-1, summing to 1.
         unsure_below: Threshold of the model's card; 0 for a model that is not calibrated.
+        track: Number that the face keeps through its clip, counted from 0; None for a photo.
+        face_u8: What the network saw of it, (face_px, face_px) grey or (face_px, face_px, 3) RGB; for notebooks.
     """
 
     source: str
@@ -31,6 +42,8 @@ class FaceReading:
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     unsure_below: float
+    track: int | None = None
+    face_u8: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
     @property
     def dominant_emotion(self) -> str:
@@ -56,6 +69,21 @@ class FaceReading:
             "confidence": self.confidence,
         }
 
+    def as_row(self) -> dict[str, Any]:
+        """Return one value a column: where it is, what it shows, the probability of each expression."""
+        shows = (self.detection_score, self.expression, self.dominant_emotion, self.confidence)
+        where = {"source": self.source, "frame": self.frame, "time_s": self.time_s}
+        return (
+            where
+            | dict(zip(FACE, (self.face, self.track, *self.box_xywh_px, *shows), strict=True))
+            | dict(zip(self.labels, self.probabilities, strict=True))
+        )
+
+    def _repr_html_(self) -> str:
+        from mien.reading.notebook import face_strip
+
+        return face_strip([self])
+
 
 @dataclass(frozen=True, slots=True)
 class FrameReading:
@@ -66,9 +94,41 @@ class FrameReading:
         frame: Number of the frame, counted from 0.
         time_s: The frame's own timestamp in seconds; None for a photo.
         faces: Largest first; empty if there is none.
+        hidden_xywh_px: Boxes of what may be a face and was not read: candidates the detector was not sure of or the
+            face check refused, and faces that were there a moment ago. `--blur` covers these too.
     """
 
     source: str
     frame: int
     time_s: float | None
     faces: tuple[FaceReading, ...]
+    hidden_xywh_px: tuple[Box, ...] = ()
+
+    def as_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for each face; a frame without faces gives one with `source`, `frame` and `time_s` alone."""
+        for face in self.faces:
+            yield face.as_row()
+        if not self.faces:
+            yield {"source": self.source, "frame": self.frame, "time_s": self.time_s}
+
+
+class Faces(list[FaceReading]):
+    """All faces of a photo or a clip: a list that shows itself in a notebook and turns into a table."""
+
+    def to_frame(self) -> Any:
+        """Return a pandas.DataFrame with a row a face; typed loosely, since pandas is optional.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        import pyarrow as pa
+
+        try:
+            return pa.Table.from_pylist([face.as_row() for face in self]).to_pandas()
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("pandas", error.name) from error
+
+    def _repr_html_(self) -> str:
+        from mien.reading.notebook import face_strip
+
+        return face_strip(self)

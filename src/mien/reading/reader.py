@@ -1,7 +1,9 @@
 """The flow of reading: pixels -> faces -> expressions -> sinks. Read from the top."""
 
+import json
+import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +12,22 @@ from numpy.typing import NDArray
 
 from mien.classifier import Classifier
 from mien.errors import DamagedClip, InputError
+from mien.files import sha256
 from mien.preprocess import crop_face
 from mien.reading.detectors import AUTO, Detection, make_detector
-from mien.reading.face_reading import FaceReading, FrameReading
+from mien.reading.face_reading import FaceReading, Faces, FrameReading
+from mien.reading.finder import SEARCH_EVERY_S, Finder, Found
+from mien.reading.pipeline import ahead
+from mien.reading.resume import WARM_UP_S, Begun, gone_on
 from mien.reading.sinks import Sink
-from mien.reading.sources import Frame, frames
+from mien.reading.smoothing import smoothed
+from mien.reading.sources import Frame, frames, source_name
 from mien.weights import DEFAULT_MODEL
+
+SMOOTH_S = 0.5
+# Faces of several frames share one call of the network, which reads up to a third more faces a second in batches
+# of 8 than one by one; more brings nothing, and costs memory.
+BATCH_FACES, BATCH_FRAMES = 8, 8
 
 
 @dataclass(slots=True)
@@ -41,28 +53,47 @@ class Reader:
     Attributes:
         detector: The face detector in use.
         classifier: The expression model in use.
+        smooth_s: Seconds over which a clip's probabilities are averaged along each track.
     """
 
     def __init__(
-        self, *, model: str | Path = DEFAULT_MODEL, detector: str = AUTO, largest: bool = False, threads: int = 2
+        self,
+        *,
+        model: str | Path = DEFAULT_MODEL,
+        detector: str = AUTO,
+        largest: bool = False,
+        smooth_s: float = SMOOTH_S,
+        every_s: float = 0.0,
+        search_every_s: float = SEARCH_EVERY_S,
+        offline: bool = False,
+        threads: int = 1,
     ) -> None:
         """Open the models.
 
         Args:
             model: A bundled model's name, or the path of a model file.
-            detector: "auto", "haar" or "yunet"; see `mien.reading.detectors.make_detector`.
+            detector: "auto", "haar", "yunet" or "dlib"; see `mien.reading.detectors.make_detector`.
             largest: Read only the largest face of each frame.
+            smooth_s: In clips, average each face's probabilities over this many seconds of its track; 0: not at all.
+            every_s: In clips, read a frame at most this often; 0: each one.
+            search_every_s: In clips, search the whole frame for faces this often, and between that only where faces
+                were; 0: each frame.
+            offline: Never download a detector's model.
             threads: Threads that the expression model may use.
 
         Raises:
             ModelError: No such model.
             DetectorError: No such detector.
+            WeightsError: The detector's model is not at hand, and cannot or must not be downloaded.
         """
         self.classifier = Classifier(model, threads=threads)
-        self.detector = make_detector(detector)
+        self.detector = make_detector(detector, offline=offline)
+        self.smooth_s = smooth_s
         self._largest = largest
+        self._every_s = every_s
+        self._search_every_s = search_every_s
 
-    def read(self, source: str | Path | NDArray[np.uint8], *, rgb: bool = False) -> list[FaceReading]:
+    def read(self, source: str | Path | NDArray[np.uint8], *, rgb: bool = False) -> Faces:
         """Return every face of a photo, a clip or an array, frame by frame, largest first; none is [].
 
         Args:
@@ -72,7 +103,7 @@ class Reader:
         Raises:
             InputError: The file cannot be read, or the array is no image.
         """
-        return [face for reading in self.stream(source, rgb=rgb) for face in reading.faces]
+        return Faces(face for reading in self.stream(source, rgb=rgb) for face in reading.faces)
 
     def stream(self, source: str | Path | NDArray[np.uint8], *, rgb: bool = False) -> Iterator[FrameReading]:
         """Yield a FrameReading for each frame, also for those without faces; takes what `read` takes.
@@ -82,29 +113,65 @@ class Reader:
         if isinstance(source, np.ndarray):
             yield self.read_frame(Frame(_as_bgr(source, rgb=rgb)))
             return
-        try:
-            for frame in frames(Path(source)):
-                yield self.read_frame(frame)
-        except DamagedClip as damage:
-            warnings.warn(str(damage), stacklevel=2)
+        failures: list[InputError] = []
+        for _, reading in self.readings(_frames_of([Path(source)], self._every_s, failures)):
+            yield reading
+        for failure in failures:
+            if not isinstance(failure, DamagedClip):
+                raise failure
+            warnings.warn(str(failure), stacklevel=2)
 
     def read_frame(self, frame: Frame) -> FrameReading:
-        """Return the faces of one frame."""
-        detections = sorted(self.detector.find(frame.image_bgr), key=_area, reverse=True)
-        if self._largest:
-            detections = detections[:1]
+        """Return the faces of one frame by itself: no track, no smoothing."""
+        found = self.finder().find(Frame(frame.image_bgr, frame.source, frame.index))
+        (reading,) = self.classify([Found(frame, found.faces, found.hidden)])
+        return reading
+
+    def readings(self, source: Generator[Frame, None, None]) -> Iterator[tuple[Frame, FrameReading]]:
+        """Yield each frame with its reading, in order; decoding, finding and classifying overlap."""
+        found = ahead(self._find(ahead(source)))
+        yield from smoothed(self._classified(found), self.smooth_s)
+
+    def finder(self) -> Finder:
+        """Return a finder with this reader's detector and settings."""
+        return Finder(self.detector, every_s=self._search_every_s, largest=self._largest)
+
+    def _find(self, source: Iterable[Frame]) -> Generator[Found, None, None]:
+        finder = self.finder()
+        for frame in source:
+            yield finder.find(frame)
+
+    def _classified(self, source: Iterable[Found]) -> Iterator[tuple[Frame, FrameReading]]:
+        batch: list[Found] = []
+        for found in source:
+            batch.append(found)
+            if len(batch) >= BATCH_FRAMES or sum(len(each.faces) for each in batch) >= BATCH_FACES:
+                yield from zip((each.frame for each in batch), self.classify(batch), strict=True)
+                batch = []
+        yield from zip((each.frame for each in batch), self.classify(batch), strict=True)
+
+    def classify(self, batch: Sequence[Found]) -> list[FrameReading]:
+        """Return the readings of frames whose faces were found, all in one call of the network."""
         spec = self.classifier.card.input
-        faces_u8 = [crop_face(frame.image_bgr, detection.crop_xywh_px, spec) for detection in detections]
-        probabilities = self.classifier.probabilities(np.array(faces_u8, np.uint8))
-        return FrameReading(
-            source=frame.source,
-            frame=frame.index,
-            time_s=frame.time_s,
-            faces=tuple(
-                self._face_reading(frame, number, detection, row)
-                for number, (detection, row) in enumerate(zip(detections, probabilities, strict=True))
-            ),
-        )
+        faces_u8 = [
+            crop_face(found.frame.image_bgr, face.crop_xywh_px, spec, tilt_deg=face.tilt_deg)
+            for found in batch
+            for face, _ in found.faces
+        ]
+        rows = zip(faces_u8, self.classifier.probabilities(np.array(faces_u8, np.uint8)), strict=True)
+        return [
+            FrameReading(
+                source=found.frame.source,
+                frame=found.frame.index,
+                time_s=found.frame.time_s,
+                faces=tuple(
+                    self._face_reading(found.frame, number, face, track, *next(rows))
+                    for number, (face, track) in enumerate(found.faces)
+                ),
+                hidden_xywh_px=found.hidden,
+            )
+            for found in batch
+        ]
 
     def read_into(
         self,
@@ -112,6 +179,7 @@ class Reader:
         files: Sequence[Path],
         *,
         on_frame: Callable[[FrameReading], None] = lambda reading: None,
+        begun: Begun | None = None,
     ) -> ReadSummary:
         """Read files one after another into sinks.
 
@@ -122,47 +190,79 @@ class Reader:
             sinks: Where readings go.
             files: Photos and clips.
             on_frame: Told of each frame, for a progress bar.
+            begun: What a table holds already: only what it lacks is written.
 
         Raises:
             InputError: The only file cannot be read.
         """
-        summary = ReadSummary()
-        for file in files:
-            try:
-                for frame in frames(file):
-                    reading = self.read_frame(frame)
-                    for sink in sinks:
-                        sink.write(frame, reading)
-                    summary.frames += 1
-                    summary.faces += len(reading.faces)
-                    on_frame(reading)
-                summary.files += 1
-            except InputError as error:
-                if len(files) == 1 and not isinstance(error, DamagedClip):
-                    raise
-                summary.failures.append(str(error))
+        summary, failures = ReadSummary(), list[InputError]()
+        readings = self.readings(_frames_of(files, self._every_s, failures, begun))
+        for frame, reading in readings if begun is None else gone_on(readings, begun):
+            for sink in sinks:
+                sink.write(frame, reading)
+            summary.frames += 1
+            summary.faces += len(reading.faces)
+            on_frame(reading)
+        if len(files) == 1 and failures and not isinstance(failures[0], DamagedClip):
+            raise failures[0]
+        summary.files = len(files) - len(failures)
+        summary.failures = [str(failure) for failure in failures]
         return summary
 
+    def settings(self, files: Sequence[Path]) -> str:
+        """Return as JSON what decides the rows that reading these files gives."""
+        return json.dumps(
+            {
+                "model": sha256(self.classifier.path),
+                "detector": self.detector.name,
+                "largest": self._largest,
+                "smooth_s": self.smooth_s,
+                "every_s": self._every_s,
+                "search_every_s": self._search_every_s,
+                "files": [source_name(file) for file in files],
+            }
+        )
+
     def _face_reading(
-        self, frame: Frame, number: int, detection: Detection, probabilities: NDArray[np.float32]
+        self,
+        frame: Frame,
+        number: int,
+        face: Detection,
+        track: int | None,
+        face_u8: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
     ) -> FaceReading:
         card = self.classifier.card
-        x, y, w, h = (round(value) for value in detection.box_xywh_px)
+        x, y, w, h = (round(value) for value in face.box_xywh_px)
         return FaceReading(
             source=frame.source,
             frame=frame.index,
             time_s=frame.time_s,
             face=number,
             box_xywh_px=(x, y, w, h),
-            detection_score=detection.score,
+            detection_score=face.score,
             labels=card.labels,
             probabilities=tuple(probabilities.tolist()),
             unsure_below=card.calibration.unsure_below if card.calibration else 0.0,
+            track=track,
+            face_u8=face_u8,
         )
 
 
-def _area(detection: Detection) -> float:
-    return detection.box_xywh_px[2] * detection.box_xywh_px[3]
+def _frames_of(
+    files: Sequence[Path], every_s: float, failures: list[InputError], begun: Begun | None = None
+) -> Generator[Frame, None, None]:
+    """Yield the frames of all files, without those that are in a table already; note what cannot be read, and go on."""
+    for file in files:
+        from_s = -math.inf
+        if begun and source_name(file) in begun.sources:
+            if source_name(file) != begun.source or begun.time_s is None:
+                continue
+            from_s = begun.time_s - WARM_UP_S
+        try:
+            yield from frames(file, every_s=every_s, from_s=from_s)
+        except InputError as error:
+            failures.append(error)
 
 
 def _as_bgr(image: NDArray[np.uint8], *, rgb: bool) -> NDArray[np.uint8]:

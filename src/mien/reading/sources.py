@@ -3,9 +3,9 @@
 In: paths.  Out: Frame after Frame, BGR.
 """
 
+import math
 import os
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedClip, InputError
+from mien.photos import PHOTO_SUFFIXES, check_file, read_photo
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 # A clip whose last frame ends this much before the time its header promises has been cut off. Less than that is how
 # containers round.
 MISSING_S = 0.5
+
+EARLY_S = 1e-3  # a frame this little before it is wanted will do: containers round to milliseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +72,13 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in CLIP_SUFFIXES
 
 
-def frames(path: Path) -> Iterator[Frame]:
-    """Yield the one frame of a photo, or each frame of a clip.
+def frames(path: Path, *, every_s: float = 0.0, from_s: float = -math.inf) -> Generator[Frame, None, None]:
+    """Yield the one frame of a photo, or the frames of a clip.
+
+    Args:
+        path: A photo or a clip.
+        every_s: Yield a clip's frame at most this often, in its own time; 0: each one. Frames keep their numbers.
+        from_s: Leave out a clip's frames before this time.
 
     Raises:
         InputError: The file is missing, empty, a truncated photo, or not what its name says.
@@ -79,14 +86,11 @@ def frames(path: Path) -> Iterator[Frame]:
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give its files one by one, or use `mien read {path}`.")
-    if not path.is_file():
-        raise InputError(f"There is no file {path}; check the spelling.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
     if is_clip(path):
-        yield from _clip_frames(path)
+        check_file(path)
+        yield from _clip_frames(path, every_s, from_s)
     else:
-        yield Frame(_photo(path), source=source_name(path))
+        yield Frame(read_photo(path), source=source_name(path))
 
 
 def frame_count(path: Path) -> int | None:
@@ -102,36 +106,10 @@ def frame_count(path: Path) -> int | None:
         return None
 
 
-def _photo(path: Path) -> NDArray[np.uint8]:
-    """Return (H, W, 3) BGR: turned upright by its EXIF flag, transparent parts white, 16 bits brought to 8."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(path) as opened,
-        ):
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):
-                image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-    except UnidentifiedImageError:
-        raise InputError(
-            f"{path} is not a picture, whatever its name says; wanted JPEG, PNG, WebP or the like."
-        ) from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of these for broken files
-        raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
-
-
-def _clip_frames(path: Path) -> Iterator[Frame]:
+def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     import av  # here, since reading a photo should not wait for it
 
-    index, time_s, broken = -1, 0.0, 0
+    index, time_s, broken, wanted_s = -1, 0.0, 0, -math.inf
     try:
         with av.open(path) as container:
             if not container.streams.video:
@@ -151,7 +129,11 @@ def _clip_frames(path: Path) -> Iterator[Frame]:
                     stamp = frame.dts if container.format.name == "avi" else frame.pts
                     time_s = stamp * base if stamp is not None else time_s + 1 / rate
                     index += 1
-                    yield Frame(_upright(frame), source=source_name(path), index=index, time_s=time_s)
+                    if every_s and time_s < wanted_s - EARLY_S:
+                        continue
+                    wanted_s = wanted_s + every_s if wanted_s + every_s > time_s else time_s + every_s
+                    if time_s >= from_s:
+                        yield Frame(_upright(frame), source=source_name(path), index=index, time_s=time_s)
     except av.FFmpegError as error:
         if index < 0:
             raise InputError(

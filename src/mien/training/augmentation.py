@@ -17,7 +17,7 @@ from mien.training.recipe import AugmentationSection
 
 
 def augment(
-    faces_u8: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator
+    faces_u8: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator, view_px: int
 ) -> Tensor:
     """Return network inputs, each face moved, turned, scaled, lit and covered by its own draw.
 
@@ -27,19 +27,20 @@ def augment(
         recipe: How much of each.
         spec: The network's input.
         generator: Source of every draw.
+        view_px: Side at which the view is drawn: spec.view_px, or less to learn from smaller pictures first.
 
     Returns:
         (N, channels, view_px, view_px) float32, normalised.
     """
     planes = faces_u8[:, None] if faces_u8.ndim == 3 else faces_u8.permute(0, 3, 1, 2)
-    planes = warp(planes.float(), mirrored, recipe, spec, generator)
+    planes = warp(planes.float(), mirrored, recipe, spec, generator, view_px)
     planes = relight(planes, recipe, generator)
     scale, offset = (torch.from_numpy(array).to(planes.device) for array in normalisation(spec))
     return cut_out(planes * scale + offset, recipe, generator)
 
 
 def warp(
-    planes: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator
+    planes: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator, view_px: int
 ) -> Tensor:
     """Return (N, C, view_px, view_px): flipped, rotated, zoomed and shifted; beyond the crop its border goes on."""
     count = len(planes)
@@ -53,7 +54,7 @@ def warp(
     down = torch.stack([sin, cos, shift_y * 2 / (spec.view_px - 1)], dim=1)
     # grid_sample measures from -1 to 1 over the crop, affine_grid over the view.
     theta = torch.stack([across, down], dim=1) * ((spec.view_px - 1) / (spec.face_px - 1))
-    grid = F.affine_grid(theta, [count, planes.shape[1], spec.view_px, spec.view_px], align_corners=True)
+    grid = F.affine_grid(theta, [count, planes.shape[1], view_px, view_px], align_corners=True)
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=True)
 
 

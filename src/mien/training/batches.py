@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from mien.data.faceset import FaceSet
+from mien.training.recipe import Flip
 
 
 class Batch(NamedTuple):
@@ -18,45 +19,91 @@ class Batch(NamedTuple):
 
     Attributes:
         faces_u8: (N, S, S) or (N, S, S, 3) uint8.
-        labels: (N,) int64.
+        targets: (N, K) float32, rows summing to 1: what the network is to answer.
+        votes: (N, V) float32, rows summing to 1: what a second head is to answer; V = 0 without one.
         mirrored: (N,) bool, the faces whose turn it is to be mirrored.
+        features: Further inputs of the network, (N, F) each, that were computed before training; often none.
         seed: Seeds the augmentation of this step.
     """
 
     faces_u8: Tensor
-    labels: Tensor
+    targets: Tensor
+    votes: Tensor
     mirrored: Tensor
     seed: int
+    features: tuple[Tensor, ...] = ()
 
 
 class TrainingBatches:
-    """Batches of one epoch after another, shuffled anew for each; what is left over at the end is dropped."""
+    """Batches of one epoch after another, shuffled anew for each; what is left over at the end is dropped.
 
-    def __init__(self, faces: FaceSet, *, batch_size: int, seed: int, flip: bool) -> None:
-        self._faces_u8 = torch.from_numpy(np.array(faces.faces_u8))  # a copy in memory: shuffled reads want no disk
-        self._labels = torch.from_numpy(faces.labels.astype(np.int64))
-        self._batch_size = min(batch_size, len(faces))
+    Where several processes train together, each takes every n-th face of a batch.
+    """
+
+    def __init__(
+        self,
+        faces_u8: NDArray[np.uint8],
+        targets: NDArray[np.float32],
+        votes: NDArray[np.float32] | None = None,
+        *,
+        batch_size: int,
+        seed: int,
+        flip: Flip,
+        features: Tensor | None = None,
+    ) -> None:
+        """Prepare the batches.
+
+        Args:
+            faces_u8: (N, S, S) or (N, S, S, 3).
+            targets: (N, K), rows summing to 1.
+            votes: (N, V), rows summing to 1, for a second head.
+            batch_size: Faces in a batch.
+            seed: Decides every draw.
+            flip: When a face is mirrored; see the recipe's `augmentation.flip`.
+            features: (2, N, F) further inputs, for each face and for its mirror.
+        """
+        self._faces_u8 = torch.from_numpy(np.array(faces_u8))  # a copy in memory: shuffled reads want no disk
+        self._targets = torch.from_numpy(targets)
+        self._votes = torch.zeros(len(faces_u8), 0) if votes is None else torch.from_numpy(votes)
+        self._batch_size = min(batch_size, len(faces_u8))
         self._seed = seed
-        # A random half is mirrored in even epochs, the other half in odd ones (Jordan 2024, section 3.6).
-        first_half = torch.randint(2, (len(faces),), generator=generator(seed)).bool()
-        self._mirrored_in = (first_half, ~first_half) if flip else (torch.zeros(len(faces), dtype=torch.bool),) * 2
+        self._flip = flip
+        self._features = features
         self.epoch = 0
+        self.process, self.processes = 0, 1
 
     def __len__(self) -> int:
-        """Return the number of steps in an epoch."""
-        return len(self._labels) // self._batch_size
+        """Return the number of batches in an epoch."""
+        return len(self._targets) * (2 if self._flip == "both" else 1) // self._batch_size
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of `self.epoch`."""
-        order = torch.randperm(len(self._labels), generator=generator(self._seed, self.epoch))
+        mirrored = self._mirrored()
+        order = torch.randperm(len(mirrored), generator=generator(self._seed, self.epoch))
         for step in range(len(self)):
-            rows = order[step * self._batch_size : (step + 1) * self._batch_size]
+            looks = order[step * self._batch_size : (step + 1) * self._batch_size][self.process :: self.processes]
+            rows, turned = looks % len(self._targets), mirrored[looks]
             yield Batch(
                 self._faces_u8[rows],
-                self._labels[rows],
-                self._mirrored_in[self.epoch % 2][rows],
-                draw_seed(self._seed, self.epoch, step),
+                self._targets[rows],
+                self._votes[rows],
+                turned,
+                draw_seed(self._seed, self.epoch, step, *([self.process] if self.process else [])),
+                () if self._features is None else (self._features[turned.long(), rows],),
             )
+
+    def _mirrored(self) -> Tensor:
+        """Return for each look of this epoch whether it is at the mirror; look i is at face i modulo their number."""
+        count = len(self._targets)
+        if self._flip == "none":
+            return torch.zeros(count, dtype=torch.bool)
+        if self._flip == "both":
+            return torch.arange(2 * count) >= count
+        if self._flip == "random":  # a path of four numbers that end in 0 is that of no step
+            return torch.randint(2, (count,), generator=generator(self._seed, self.epoch, 0, 0)).bool()
+        # A random half is mirrored in even epochs, the other half in odd ones (Jordan 2024, section 3.6).
+        first_half = torch.randint(2, (count,), generator=generator(self._seed)).bool()
+        return first_half if self.epoch % 2 == 0 else ~first_half
 
 
 def draw_seed(*path: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from mien.errors import TrainingError, TrainingStopped
+from mien.errors import OutputError, TrainingError, TrainingStopped
 from mien.files import written_beside
 from mien.training.batches import TrainingBatches
 from mien.training.curves import draw_curves
@@ -72,6 +72,9 @@ class Watcher:
     def on_start(self, run: RunFolder) -> None:
         """Hear of the run folder, before the first step."""
 
+    def on_preparing(self, what: str) -> None:
+        """Hear of work that comes before the first step and takes a while."""
+
     def on_step(self, progress: StepProgress) -> None:
         """Hear of a step."""
 
@@ -109,7 +112,7 @@ class Metrics(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add a batch."""
-        loss, count = float(outputs["loss"]), len(batch.labels)
+        loss, count = float(outputs["loss"]), len(batch.targets)
         if not loss < float("inf"):
             raise TrainingError(
                 f"The loss became {loss} in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}; "
@@ -127,7 +130,7 @@ class Metrics(pl.Callback):
                 epochs=self._run.recipe.epochs,
                 loss=self._loss_sum / self._faces,
                 accuracy=self._right / self._faces,
-                faces_per_s=self._faces / self._training_s,
+                faces_per_s=trainer.world_size * self._faces / self._training_s,
             )
         )
 
@@ -153,7 +156,7 @@ class Metrics(pl.Callback):
             train_accuracy=round(self._right / self._faces, 5),
             validation_loss=round(self._validation_loss / self._validation_faces, 5),
             validation_accuracy=round(self._validation_right / self._validation_faces, 5),
-            faces_per_s=round(self._faces / self._training_s, 1),
+            faces_per_s=round(trainer.world_size * self._faces / self._training_s, 1),
             seconds=round(self._clock() - self._started, 2),
         )
         self._rows = [row for row in self._rows if int(row["epoch"]) < metrics.epoch]  # a resume may repeat an epoch
@@ -162,6 +165,9 @@ class Metrics(pl.Callback):
             writer = csv.DictWriter(file, [field.name for field in fields(EpochMetrics)])
             writer.writeheader()
             writer.writerows(self._rows)
+        values = {name: float(value) for name, value in asdict(metrics).items()}
+        for tracker in trainer.loggers:
+            tracker.log_metrics(values, step=metrics.epoch)
         self._watcher.on_epoch(metrics)
 
 
@@ -225,12 +231,21 @@ class LearningCurves(pl.Callback):
 
 
 class LastCheckpoint(pl.Callback):
-    """Keeps the newest checkpoint, written beside and renamed, at the end of each epoch."""
+    """Keeps the newest checkpoint, written beside and renamed, at the end of each epoch.
+
+    Where several processes train, each asks Lightning for it and the leader alone gets a file.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint."""
-        with written_beside(self._run.checkpoint_path) as beside:
-            trainer.save_checkpoint(beside)
+        """Write the checkpoint; if that fails, the one before is as it was."""
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self._run.checkpoint_path)
+            return
+        try:
+            with written_beside(self._run.checkpoint_path) as beside:
+                trainer.save_checkpoint(beside)
+        except RuntimeError as error:  # how torch says that a disk is full
+            raise OutputError(f"Cannot write {self._run.checkpoint_path}: {error}.") from error

@@ -23,13 +23,14 @@ def describe_environment(recipe: Recipe, faces: FaceSet, faceset_folder: Path, *
         "data_sha256": faces.sha256,
         "data_folder": str(faceset_folder.resolve()),
         "labels": list(faces.label_names),
+        "vote_names": list(faces.vote_names),
         "recipe_sha256": recipe.sha256(),
         "seed": recipe.seed,
         "precision": precision,
         "commit": git_commit(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "packages": {name: version(name) for name in PACKAGES},
     }
@@ -54,7 +55,8 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return what the machine calls its processor."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():

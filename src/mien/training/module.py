@@ -1,5 +1,6 @@
 """One step of training, as Lightning wants it told."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -21,23 +22,30 @@ class TrainingModule(pl.LightningModule):
     """A network and what a recipe does to it at each step.
 
     Attributes:
-        network: Takes (N, C, H, W) float32, returns (N, classes) logits.
+        network: Takes (N, C, H, W) float32 and the batch's features if there are any, returns (N, classes) logits.
         class_weights: (classes,) weights in the loss, 1 on average over the training faces.
     """
 
     class_weights: Tensor
 
-    def __init__(self, network: nn.Module, recipe: Recipe, spec: InputSpec, class_counts: Tensor) -> None:
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, spec: InputSpec, class_counts: Tensor, *, compiled: bool = False
+    ) -> None:
         """Prepare to train.
 
         Args:
-            network: The network.
+            network: The network; outputs beyond the classes are those of the head on votes.
             recipe: What to do to it.
             spec: Its input.
             class_counts: (classes,) training faces of each class.
+            compiled: Whether the steps run through `torch.compile`.
         """
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # The method and not the module: a compiled module would put every weight into the checkpoint twice.
+        self._forward: Callable[..., Tensor] = (
+            torch.compile(network.forward, dynamic=False) if compiled else network.forward
+        )
         self._recipe = recipe
         self._spec = spec
         balanced = class_counts.sum() / (len(class_counts) * class_counts.clamp(min=1))
@@ -48,19 +56,28 @@ class TrainingModule(pl.LightningModule):
         """Return the loss of one batch, and how many of its faces were right."""
         recipe = self._recipe
         draws = torch.Generator().manual_seed(batch.seed)
+        targets, classes = batch.targets, batch.targets.shape[1]
+        early = self.current_epoch < recipe.augmentation.early_share * recipe.epochs
+        view_px = (recipe.augmentation.early_px if early else None) or self._spec.view_px
         # In single precision also where the network runs in bf16: coordinates in bf16 are off by up to 0.04 pixels.
         with torch.autocast(self.device.type, enabled=False):
-            inputs = augment(batch.faces_u8, batch.mirrored, recipe.augmentation, self._spec, draws)
-            targets = F.one_hot(batch.labels, len(self.class_weights)).float()
-            inputs, targets = mix(inputs, targets, recipe.augmentation, draws)
-        logits = self.network(inputs.contiguous(memory_format=torch.channels_last)).float()
+            inputs = augment(batch.faces_u8, batch.mirrored, recipe.augmentation, self._spec, draws, view_px)
+            if recipe.targets.kind == "drawn":
+                targets = F.one_hot(torch.multinomial(targets.cpu(), 1, generator=draws)[:, 0], classes).to(targets)
+            inputs, both = mix(inputs, torch.cat([targets, batch.votes], dim=1), recipe.augmentation, draws)
+            targets, votes = both[:, :classes], both[:, classes:]
+        outputs = self._forward(inputs.contiguous(memory_format=torch.channels_last), *batch.features).float()
+        logits = outputs[:, :classes]
         loss = F.cross_entropy(logits, targets, weight=self.class_weights, label_smoothing=recipe.label_smoothing)
+        if recipe.targets.vote_head:
+            loss = loss + recipe.targets.vote_head * F.cross_entropy(outputs[:, classes:], votes)
         return {"loss": loss, "right": (logits.detach().argmax(1) == targets.argmax(1)).sum()}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> dict[str, Tensor]:
-        """Return the summed loss of (inputs, labels), without smoothing, and how many were right."""
-        inputs, labels = batch
-        logits = self.network(inputs.contiguous(memory_format=torch.channels_last)).float()
+    def validation_step(self, batch: list[Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Return the summed loss of (inputs, labels, features …), without smoothing, and how many were right."""
+        inputs, labels, *features = batch
+        outputs = self.network(inputs.contiguous(memory_format=torch.channels_last), *features).float()
+        logits = outputs[:, : len(self.class_weights)]
         loss_sum = F.cross_entropy(logits, labels, reduction="sum")
         self.log(VALIDATION_LOSS, loss_sum / len(labels), batch_size=len(labels))
         return {"loss_sum": loss_sum, "right": (logits.argmax(1) == labels).sum()}

@@ -6,17 +6,35 @@ In: a YAML file of the package or of the user, and `key=value` overrides.  Out: 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mien.errors import RecipeError, unknown_name
+from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
+from mien.models.pretrained import Source
 from mien.preprocess import InputSpec
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Flip = Literal["none", "alternate", "random", "both"]
+NETWORK_KINDS = ("a network's name", "a spelled-out network")
+Network = Annotated[
+    Annotated[str, Tag(NETWORK_KINDS[0])] | Annotated[PlainCNN, Tag(NETWORK_KINDS[1])],
+    Discriminator(lambda value: NETWORK_KINDS[isinstance(value, dict | PlainCNN)]),
+]
 
 
 class Section(BaseModel):
@@ -70,8 +88,9 @@ class InputSection(Section):
 class AugmentationSection(Section):
     """What is done to each face before each look at it; see training/augmentation.py."""
 
-    flip: bool = True
-    """Mirror each face every second epoch, a random half of them first (Jordan 2024, 3.6)."""
+    flip: Flip = "alternate"
+    """Mirror faces: `alternate` each one every second epoch, a random half of them first (Jordan 2024, 3.6); `random` a
+    random half in each epoch; `both` shows each face and its mirror in every epoch, which makes it twice as long."""
     shift_px: float = Field(2.0, ge=0)
     """Largest shift along each axis, in pixels of the face crop."""
     rotation_deg: float = Field(12.0, ge=0, le=180)
@@ -90,6 +109,46 @@ class AugmentationSection(Section):
     """Faces and labels are mixed in pairs by a share drawn from Beta(alpha, alpha) (Zhang et al. 2018); 0 for none."""
     mixup_share: Share = 0.5
     """Share of the batches that are mixed."""
+    early_px: int | None = Field(None, ge=16)
+    """Side at which the first epochs see the same view: smaller pictures are learnt from faster (Howard 2018,
+    progressive resizing). Only for networks that take any size."""
+    early_share: Share = 0.4
+    """Share of the epochs that do."""
+
+    @property
+    def only_mirrors(self) -> bool:
+        """Whether a face is shown as it is or mirrored, and changed in no other way."""
+        changes = (self.shift_px, self.rotation_deg, self.zoom, self.brightness, self.contrast, self.cutout_px)
+        return not any(changes) and self.mixup_alpha == 0 and self.early_px is None
+
+    @field_validator("flip", mode="before")
+    @classmethod
+    def _yes_means_alternate(cls, value: object) -> object:
+        return ("alternate" if value else "none") if isinstance(value, bool) else value  # recipes of version 0.1
+
+
+class TargetsSection(Section):
+    """What the network is to answer; see training/targets.py."""
+
+    kind: Literal["labels", "votes", "drawn"] = "labels"
+    """`labels`: the label. `votes`: the voters' distribution over the classes. `drawn`: at each look one class drawn
+    from it (Barsoum et al. 2016, 3.2: majority voting is `labels` on FER+, cross-entropy, probabilistic drawing)."""
+    vote_share: Share = 0.0
+    """Share of the target that is p(label | votes), by a logistic regression on the training faces."""
+    teacher_share: Share = 0.5
+    """Share of the target that is the teachers' answer, where the recipe names teachers."""
+    vote_head: float = Field(0.0, ge=0)
+    """Weight in the loss of a second head on the voters' distribution: a further output for each kind of vote."""
+
+
+class StartSection(Section):
+    """Weights that somebody else has trained, to start from; they fill the convolutions of VGG16."""
+
+    weights: Source
+    """`vggface` (faces, Parkhi et al. 2015) or `vgg16-imagenet` (objects, Simonyan & Zisserman 2015)."""
+    file: str | None = None
+    """Path of the file: .pth or .safetensors, and for `vggface` also Keras' .h5. `vgg16-imagenet` is downloaded once if
+    none is named."""
 
 
 class OptimiserSection(Section):
@@ -136,16 +195,24 @@ class Recipe(Section):
     """What users type."""
     about: str
     """One sentence for `mien train --list`."""
-    network: str
-    """A name that `mien models` lists."""
+    network: Network
+    """A name that `mien models` lists, or a plain CNN spelled out: `convs`, `affines` and the other keys of
+    models/grammar.py."""
+    start: StartSection | None = None
+    """Pretrained weights to start from; by default none."""
     epochs: int = Field(ge=1)
     """Passes over the training faces."""
     batch_size: int = Field(256, ge=2)
     """Faces in one step."""
     seed: int = Field(0, ge=0)
     """Decides the first weights, the order of faces and every draw of augmentation."""
+    accumulate: int = Field(1, ge=1)
+    """Batches whose gradients are added up for one step."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`auto`: bf16 where the processor has instructions for it, else fp32."""
+    compile: Literal["off", "on", "auto"] = "off"
+    """`torch.compile`; `auto` times both ways on a few batches and keeps the faster, which may differ from one run to
+    the next; docs/decisions/0005-compile.md says why it is off."""
     label_smoothing: Share = 0.1
     """Share of the target spread over all classes (Szegedy et al. 2016)."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -158,11 +225,28 @@ class Recipe(Section):
     """The final weights are a running mean over steps; each step keeps this share of the mean."""
     coverage: Share = 0.8
     """Share of the validation faces that calibration leaves sure."""
+    teachers: tuple[str, ...] = ()
+    """Recipes that are trained first on all folds but one, each to answer for the faces it has not seen; or a run
+    that had teachers, whose answers are used again. See training/distillation.py."""
+    folds: int = Field(3, ge=2)
+    """Folds of the training faces; faces of one group stay together."""
     data: DataSection = DataSection()
+    targets: TargetsSection = TargetsSection()
     input: InputSection = InputSection()
     augmentation: AugmentationSection = AugmentationSection()
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _yaml_reads_on_as_true(cls, value: object) -> object:
+        return ("on" if value else "off") if isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _shares_one_target(self) -> "Recipe":
+        if self.teachers and self.targets.vote_share + self.targets.teacher_share > 1:
+            raise ValueError("vote_share and teacher_share are shares of one target; together they are at most 1")
+        return self
 
     @model_validator(mode="after")
     def _clips_where_it_matters(self) -> "Recipe":
@@ -200,6 +284,17 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: No such recipe, an unknown key, or a value that the key cannot have.
     """
+    path, content = _read(name_or_path)
+    for override in overrides:
+        _override(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(_first_problem(error, path)) from error
+
+
+def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
+    """Return a recipe's file and content; where it names a `base`, that of the base with its own on top."""
     known = recipe_files()
     path = known.get(name_or_path, Path(name_or_path))
     if not path.is_file():
@@ -210,12 +305,25 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} is not a recipe; wanted `key: value` lines, as in the recipe mien-s.")
-    for override in overrides:
-        _override(content, override)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(_first_problem(error, path)) from error
+    if "base" not in content:
+        return path, content
+    base = content.pop("base")
+    if base not in known or known[base] == path:
+        others = [name for name in known if known[name] != path]
+        raise RecipeError(f"Recipe {path.stem}: base: {unknown_name('recipe', str(base), others)}")
+    return path, _merged(_read(base)[1], content)
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return the base with the change on top, section by section; a network is replaced whole."""
+    merged = dict(base)
+    for key, value in change.items():
+        below = merged.get(key)
+        if isinstance(value, dict) and isinstance(below, dict) and key != "network":
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _override(content: dict[str, Any], override: str) -> None:
@@ -235,11 +343,21 @@ def _override(content: dict[str, Any], override: str) -> None:
 
 def _first_problem(error: ValidationError, path: Path) -> str:
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] != "extra_forbidden":
+    place = [part for part in problem["loc"] if part not in NETWORK_KINDS]
+    key = ".".join(str(part) for part in place)
+    if problem["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
         value = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
         return f"Recipe {path.stem}: {key}: {problem['msg']}{value}."
+    return f"Recipe {path.stem}: {unknown_name('key', str(place[-1]), _keys_beside(place))}"
+
+
+def _keys_beside(place: list[Any]) -> list[str]:
+    """Return the keys that a recipe knows where it has an unknown one."""
+    if place[0] == "network":
+        spelled = {"convs": ConvBlock, "affines": AffineBlock}.get(place[1], PlainCNN)
+        return [field.name for field in fields(spelled)]
     section: Any = Recipe
-    for part in problem["loc"][:-1]:
-        section = section.model_fields[part].annotation
-    return f"Recipe {path.stem}: {unknown_name('key', str(problem['loc'][-1]), section.model_fields)}"
+    for part in place[:-1]:
+        annotation = section.model_fields[part].annotation
+        section = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
+    return list(section.model_fields)

@@ -6,6 +6,7 @@ runs/mien-s-001/
   metrics.csv           a row an epoch
   learning-curves.png   the same, drawn
   checkpoints/last.ckpt weights, their running mean, optimiser: enough to go on from
+  teachers/, answers.npy  only where the recipe names teachers; see distillation.py
   predictions.parquet   the final weights' logits for each validation face; written last
 """
 
@@ -23,14 +24,15 @@ import pyarrow.parquet as pq
 import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from mien.card import Calibration, ModelCard, Provenance, Score
 from mien.classifier import softmax
 from mien.errors import TrainingError
 from mien.files import written_beside
+from mien.models.pretrained import licence
 from mien.models.registry import build
-from mien.models.summary import summarise
+from mien.models.summary import layers_of
 from mien.preprocess import network_input
 from mien.training.calibration import calibrate
 from mien.training.recipe import Recipe, load_recipe
@@ -80,12 +82,30 @@ class RunFolder:
         """Logits of the validation faces."""
         return self.path / "predictions.parquet"
 
+    @property
+    def answers_path(self) -> Path:
+        """What teachers answered for the training faces, (N, K) float32."""
+        return self.path / "answers.npy"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has trained to its end."""
+        return self.predictions_path.is_file()
+
     @classmethod
     def create(cls, parent: Path, recipe: Recipe) -> "RunFolder":
         """Make a new run folder, PARENT/NAME-001 or the next number that is free."""
         stem = recipe.name.replace("/", "-")
         taken = [int(p.name[len(stem) + 1 :]) for p in parent.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdecimal()]
-        path = parent / f"{stem}-{max(taken, default=0) + 1:03d}"
+        if (parent / "recipe.yaml").is_file():
+            raise TrainingError(
+                f"{parent} is itself a run folder; go on with it by --resume {parent}, or choose another --out."
+            )
+        return cls.make(parent / f"{stem}-{max(taken, default=0) + 1:03d}", recipe)
+
+    @classmethod
+    def make(cls, path: Path, recipe: Recipe) -> "RunFolder":
+        """Make a new run folder at `path`."""
         try:
             (path / "checkpoints").mkdir(parents=True)
         except OSError as error:
@@ -134,14 +154,22 @@ class RunFolder:
             checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(f"{self.checkpoint_path} is broken; start a new run.") from error
-        network = build(
-            self.recipe.network,
-            channels=self.recipe.input.channels,
-            classes=len(self.environment()["labels"]),
-        )
+        network = self.new_network()
         prefix = "network."
         network.load_state_dict({name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()})
-        return network.eval()
+        classes = len(self.environment()["labels"])
+        return (OwnClasses(network, classes) if self.recipe.targets.vote_head else network).eval()
+
+    def new_network(self) -> nn.Module:
+        """Return the untrained network: an output for each class, and one for each kind of vote if it has that head."""
+        environment = self.environment()
+        votes = len(environment["vote_names"]) if self.recipe.targets.vote_head else 0
+        return build(
+            self.recipe.network,
+            channels=self.recipe.input.channels,
+            classes=len(environment["labels"]) + votes,
+            view_px=self.recipe.input.view_px,
+        )
 
     def metrics(self) -> list[dict[str, str]]:
         """Return the rows of metrics.csv, one for each epoch so far."""
@@ -165,7 +193,7 @@ class RunFolder:
         Raises:
             TrainingError: The run has not finished.
         """
-        if not self.predictions_path.is_file():
+        if not self.finished:
             raise TrainingError(f"{self.path} has not finished; go on with: mien train --resume {self.path}")
         table = pq.read_table(self.predictions_path)
         logits = np.stack([column.to_numpy() for column in table.columns[1:]], axis=1)
@@ -176,12 +204,13 @@ class RunFolder:
         environment, recipe = self.environment(), self.recipe
         logits, labels = self.predictions()
         spec = recipe.input.spec()
-        network = build(recipe.network, channels=spec.channels, classes=len(environment["labels"]))
-        layers = summarise(network, channels=spec.channels, view_px=spec.view_px)
+        layers = layers_of(
+            recipe.network, channels=spec.channels, classes=len(environment["labels"]), view_px=spec.view_px
+        )
         right = logits.argmax(1) == labels
         return ModelCard(
             name=recipe.name,
-            network=recipe.network,
+            network=str(recipe.network),
             labels=tuple(environment["labels"]),
             input=spec,
             parameters=sum(layer.parameters for layer in layers),
@@ -195,7 +224,9 @@ class RunFolder:
                 commit=environment["commit"],
                 seed=recipe.seed,
                 epochs=len(self.metrics()),
+                start=environment.get("start", "scratch"),
             ),
+            **({"licence": licence(recipe.start.weights)} if recipe.start else {}),
             score=Score(
                 split=recipe.data.validate_on,
                 n=len(labels),
@@ -210,6 +241,20 @@ class RunFolder:
         """Return the calibration fitted on the run's own validation faces."""
         logits, labels = self.predictions()
         return calibrate(logits, labels, split=self.recipe.data.validate_on, coverage=self.recipe.coverage)
+
+
+class OwnClasses(nn.Module):
+    """A network without the outputs that a second head had during training."""
+
+    def __init__(self, network: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self._classes = classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the first logits alone, (N, classes)."""
+        logits: Tensor = self.network(x)[:, : self._classes]
+        return logits
 
 
 class TorchClassifier:

@@ -1,34 +1,36 @@
 """The flow of a training: a recipe and a FaceSet -> a finished run folder. Read from the top."""
 
 import json
-import logging
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
-import lightning.pytorch as pl
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, TensorDataset
 
 from mien.data.faceset import FaceSet, open_faceset
-from mien.errors import DataError, TrainingError
+from mien.errors import DataError, RecipeError, TrainingError
 from mien.files import written_beside
-from mien.models.registry import StartsFromData, build
-from mien.preprocess import InputSpec, network_input
-from mien.training.averaging import RunningMean
-from mien.training.batches import TrainingBatches, generator
-from mien.training.callbacks import EpochOrder, LastCheckpoint, LearningCurves, Metrics, StopOnInterrupt, Watcher
+from mien.models.pretrained import check_takes_vgg16
+from mien.models.registry import build
+from mien.training.callbacks import Watcher
+from mien.training.compilation import choose
+from mien.training.distillation import check_teachers, cross_fit
 from mien.training.environment import describe_environment, native_bf16
-from mien.training.module import VALIDATION_LOSS, TrainingModule
+from mien.training.fit import fit, start_of
+from mien.training.parallel import ONE_PROCESS, Parallel
 from mien.training.recipe import Recipe
-from mien.training.run_folder import RunFolder, network_logits
+from mien.training.run_folder import RunFolder
+from mien.training.trackers import Tracker
 
-VALIDATION_BATCH = 512
 
-
-def train(recipe: Recipe, *, data: Path, out: Path, watcher: Watcher | None = None) -> RunFolder:
+def train(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    watcher: Watcher | None = None,
+    parallel: Parallel = ONE_PROCESS,
+    trackers: Sequence[Tracker] = (),
+) -> RunFolder:
     """Train a network in a new run folder under `out`.
 
     Args:
@@ -36,40 +38,54 @@ def train(recipe: Recipe, *, data: Path, out: Path, watcher: Watcher | None = No
         data: Folder of a prepared FaceSet.
         out: Parent of the run folder; made if it is not there.
         watcher: Told of each step and epoch.
+        parallel: Over which processes; all but the leader get a scratch folder that is gone at the end.
+        trackers: Where else the metrics go.
 
     Returns:
         The finished run.
 
     Raises:
-        DataError: The FaceSet is broken, lacks a split the recipe names, or has faces of another size.
-        ModelError: The recipe names an unknown network.
-        TrainingError: The loss stopped being a number.
+        DataError: The FaceSet is broken, lacks a split or votes the recipe needs, or has faces of another size.
+        ModelError: The recipe names an unknown network, spells an impossible one, or starts it from weights that do
+            not fit.
+        WeightsError: The recipe starts from weights that are not there, or are not what they should be.
+        RecipeError: The recipe's teachers or sizes do not fit its network.
+        TrainingError: The loss stopped being a number, or a checkpoint could not be written.
         TrainingStopped: Ctrl-C; the run can go on with `resume`.
     """
     faces = open_faceset(data)
     _check_fit(recipe, faces)
-    precision = _precision(recipe)
-    run = RunFolder.create(out, recipe)
-    environment = describe_environment(recipe, faces, data, precision=precision)
-    with written_beside(run.environment_path) as beside:
-        beside.write_text(json.dumps(environment, indent=2) + "\n")
-    return _fit(run, faces, precision, watcher or Watcher())
+    start = start_of(recipe)
+    parallel.check(recipe)
+    with parallel.folder(out) as parent:
+        run = RunFolder.create(parent, recipe)
+        _write_environment(run, faces, data, start)
+        return _finish(run, faces, watcher or Watcher(), parallel, trackers)
 
 
-def resume(run: RunFolder, *, data: Path | None = None, watcher: Watcher | None = None) -> RunFolder:
+def resume(
+    run: RunFolder,
+    *,
+    data: Path | None = None,
+    watcher: Watcher | None = None,
+    parallel: Parallel = ONE_PROCESS,
+    trackers: Sequence[Tracker] = (),
+) -> RunFolder:
     """Go on with a run from its last checkpoint (or from the start, if it has none), on the FaceSet it began with.
 
     Args:
         run: The run.
         data: Where its FaceSet lies now; by default where it lay when the run began.
         watcher: Told of each step and epoch.
+        parallel: Over which processes; may differ from those it began with.
+        trackers: Where else the metrics go.
 
     Raises:
         DataError: The FaceSet is gone or broken; say with `data` where it is now.
         TrainingError: It is another FaceSet.
     """
-    if run.predictions_path.is_file():
-        return run  # it has finished
+    if run.finished:
+        return run
     environment = run.environment()
     folder = data or Path(environment["data_folder"])
     if data is None and not folder.exists():
@@ -77,77 +93,61 @@ def resume(run: RunFolder, *, data: Path | None = None, watcher: Watcher | None 
     faces = open_faceset(folder)
     if faces.sha256 != environment["data_sha256"]:
         raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
-    return _fit(run, faces, environment["precision"], watcher or Watcher())
+    parallel.check(run.recipe)
+    with parallel.folder_with(run.path) as path:
+        return _finish(RunFolder(path), faces, watcher or Watcher(), parallel, trackers)
 
 
-def _fit(run: RunFolder, faces: FaceSet, precision: str, watcher: Watcher) -> RunFolder:
-    watcher.on_start(run)
-    recipe, spec = run.recipe, run.recipe.input.spec()
-    learn, watch = faces.split(recipe.data.train), faces.split(recipe.data.validate_on)
-
-    batches = TrainingBatches(learn, batch_size=recipe.batch_size, seed=recipe.seed, flip=recipe.augmentation.flip)
-    counts = torch.from_numpy(np.bincount(learn.labels, minlength=len(learn.label_names)))
-    module = TrainingModule(_first_weights(recipe, learn, spec), recipe, spec, counts)
-    watch_inputs = network_input(watch.faces_u8, spec)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its lines on accelerators and tips
-    trainer = pl.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator="auto",
-        devices=1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-        callbacks=[
-            EpochOrder(batches),
-            RunningMean(recipe.ema_decay),
-            Metrics(run, watcher),
-            LearningCurves(run),
-            LastCheckpoint(run),
-            StopOnInterrupt(run),
-            *([EarlyStopping(VALIDATION_LOSS, patience=recipe.patience)] if recipe.patience else []),
-        ],
-        gradient_clip_val=recipe.clip_norm,
-        default_root_dir=run.path,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    with run.locked(), warnings.catch_warnings():
-        # Lightning advises worker processes; faces that lie in memory need none.
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        trainer.fit(
-            module,
-            batches,
-            DataLoader(_tensors(watch_inputs, watch.labels), batch_size=VALIDATION_BATCH),
-            ckpt_path=run.checkpoint_path if run.checkpoint_path.is_file() else None,
-            weights_only=True,
-        )
-    run.write_predictions(network_logits(run.network(), watch_inputs), watch.labels, faces.label_names)
+def _finish(
+    run: RunFolder, faces: FaceSet, watcher: Watcher, parallel: Parallel, trackers: Sequence[Tracker]
+) -> RunFolder:
+    learn, watch = faces.split(run.recipe.data.train), faces.split(run.recipe.data.validate_on)
+    answers = cross_fit(run, learn, watcher)
+    parallel.announce()
+    fit(run, learn, watch, answers=answers, watcher=watcher, parallel=parallel, trackers=trackers)
     return run
 
 
 def _check_fit(recipe: Recipe, faces: FaceSet) -> None:
-    build(recipe.network, channels=recipe.input.channels, classes=len(faces.label_names))  # or says it is unknown
+    spec = recipe.input.spec()
+    with torch.device("meta"):  # to see whether it can be built, nothing need be allocated
+        network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)
+    if recipe.start is not None:
+        check_takes_vgg16(network, str(recipe.network))
     faces.check_fits(recipe.input.spec(), f"Recipe {recipe.name}")
     for split in (recipe.data.train, recipe.data.validate_on):
         faces.split(split)
+    targets = recipe.targets
+    if (targets.kind != "labels" or targets.vote_share or targets.vote_head) and faces.votes is None:
+        raise DataError(
+            f"Recipe {recipe.name} learns from votes, and {faces.name} has none; "
+            "prepare it with --votes fer2013new.csv."
+        )
+    check_teachers(recipe)
+    early_px = recipe.augmentation.early_px
+    if early_px is not None:
+        try:
+            with torch.inference_mode(), torch.device("meta"):
+                network.eval()(torch.zeros(1, recipe.input.channels, early_px, early_px))
+        except RuntimeError:
+            raise RecipeError(
+                f"Recipe {recipe.name}: {recipe.network} takes pictures of one size; leave augmentation.early_px out."
+            ) from None
+
+
+def _write_environment(run: RunFolder, faces: FaceSet, data: Path, start: str) -> None:
+    recipe, spec = run.recipe, run.recipe.input.spec()
+    precision = _precision(recipe)
+    environment = describe_environment(recipe, faces, data, precision=precision)
+    network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)
+    example = torch.rand(recipe.batch_size, spec.channels, spec.view_px, spec.view_px)
+    compilation = choose(recipe.compile, network, example, bf16=precision == "bf16")
+    environment |= {"start": start, "compiled": compilation.compiled, "compile_reason": compilation.reason}
+    with written_beside(run.environment_path) as beside:
+        beside.write_text(json.dumps(environment, indent=2) + "\n")
 
 
 def _precision(recipe: Recipe) -> str:
     if recipe.precision != "auto":
         return recipe.precision
     return "bf16" if torch.cuda.is_available() or native_bf16() else "fp32"
-
-
-def _first_weights(recipe: Recipe, learn: FaceSet, spec: InputSpec) -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        network = build(recipe.network, channels=spec.channels, classes=len(learn.label_names))
-    if isinstance(network, StartsFromData):
-        sample = torch.randperm(len(learn), generator=generator(recipe.seed))[:2048].numpy()
-        network.initialise_from(torch.from_numpy(network_input(learn.faces_u8[np.sort(sample)], spec)))
-    return network
-
-
-def _tensors(inputs: NDArray[np.float32], labels: NDArray[np.int8]) -> TensorDataset:
-    return TensorDataset(torch.from_numpy(inputs), torch.from_numpy(labels.astype(np.int64)))

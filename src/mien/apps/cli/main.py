@@ -8,11 +8,13 @@ import typer
 
 import mien
 from mien.apps.cli import data, weights
+from mien.apps.cli.detectors import detectors
 from mien.apps.cli.evaluate import evaluate
 from mien.apps.cli.export import export
 from mien.apps.cli.models import models
 from mien.apps.cli.read import read
 from mien.apps.cli.train import train
+from mien.apps.cli.watch import watch
 from mien.errors import MienError, TrainingStopped
 
 app = typer.Typer(
@@ -37,6 +39,8 @@ def options(
 
 
 app.command()(read)
+app.command()(watch)
+app.command()(detectors)
 app.command()(models)
 app.add_typer(weights.app)
 app.add_typer(data.app)

@@ -12,8 +12,6 @@ from mien.classifier import Classifier
 from mien.errors import MissingExtraError, ModelError, unknown_name
 from mien.weights import DEFAULT_MODEL, bundled_models
 
-CHANNELS, CLASSES = 1, 7  # what networks are counted with: FER2013's grey faces and seven classes
-
 
 def models(
     name: Annotated[
@@ -36,15 +34,18 @@ def _networks() -> dict[str, dict[str, Any]]:
     try:
         with show.needs("train"):
             from mien.models.registry import networks
-            from mien.models.summary import summarise
+            from mien.models.summary import layers_of
     except MissingExtraError:
         return {}
     rows = {}
     for name, entry in networks().items():
-        layers = summarise(entry.build(CHANNELS, CLASSES), channels=CHANNELS, view_px=entry.view_px)
+        layers = layers_of(name, channels=entry.channels, classes=entry.classes, view_px=entry.view_px)
         rows[name] = {
             "source": entry.source,
+            "grammar": str(entry.grammar) if entry.grammar else None,
             "view_px": entry.view_px,
+            "channels": entry.channels,
+            "classes": entry.classes,
             "parameters": sum(layer.parameters for layer in layers),
             "macs": sum(layer.macs for layer in layers),
             "layers": [asdict(layer) for layer in layers],
@@ -73,9 +74,9 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
     if not networks:
         show.out.print("To train networks: pip install 'mien[train]'")
         return
-    table = Table("network", "parameters", "MACs", "input", "source", title="Ready to be trained")
+    table = Table(show.whole("network", networks), "parameters", "MACs", "input", "source", title="Ready to be trained")
     for name, row in networks.items():
-        size = f"{row['view_px']} px"
+        size = f"{row['view_px']} px {'RGB' if row['channels'] == 3 else 'grey'}"
         table.add_row(name, f"{row['parameters']:,}", f"{row['macs'] / 1e6:.1f} M", size, row["source"])
     show.out.print(table)
 
@@ -98,6 +99,12 @@ def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
         table.add_section()
         table.add_row("all", "", "", f"{network['parameters']:,}", f"{network['macs']:,}")
         show.out.print(table)
+        if network["grammar"]:
+            show.out.print(network["grammar"], soft_wrap=True, markup=False, highlight=False)
+        show.out.print(
+            f"Counted for {'RGB' if network['channels'] == 3 else 'grey'} faces of {network['view_px']} px and "
+            f"{network['classes']} classes. Source: {network['source']}."
+        )
 
 
 def _print_card(name: str, card: dict[str, Any]) -> None:
@@ -116,7 +123,8 @@ def _print_card(name: str, card: dict[str, Any]) -> None:
             f"{show.percent(calibration['ece_after'])} after; unsure below {show.percent(calibration['unsure_below'])}"
         )
     show.out.print(
-        f"  made by      recipe {made['recipe']}, {made['epochs']} epochs, seed {made['seed']}, {made['data']}"
+        f"  made by      recipe {made['recipe']}, {made['epochs']} epochs, seed {made['seed']}, {made['data']}, "
+        f"from {made['start']}"
     )
     show.out.print(f"  licence      {card['licence']}")
     show.out.print(card["limits"], style="dim")

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from mien.apps.cli import show
+from mien.apps.cli.durations import seconds
 from mien.errors import OutputError
 from mien.weights import DEFAULT_MODEL, at_hand
 
@@ -28,22 +29,55 @@ def read(
         Path | None,
         typer.Option(help="Also draw the faces: a picture (.jpg, .png) or clip (.mp4), or a folder for several files."),
     ] = None,
+    crops: Annotated[Path | None, typer.Option(help="Also write each face as a picture into this folder.")] = None,
+    blur: Annotated[bool, typer.Option("--blur", help="Pixelate every face in the pictures that are written.")] = False,
+    every: Annotated[str, typer.Option(help="Read a clip's frames at most this often, e.g. 0.2s; 0: each one.")] = "0",
+    smooth: Annotated[str, typer.Option(help="In clips, average each face over so many seconds; 0: not.")] = "0.5s",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the .parquet of a stopped reading.")] = False,
     largest: Annotated[bool, typer.Option("--largest", help="Read only the largest face of each frame.")] = False,
-    detector: Annotated[str, typer.Option(help="auto, haar or yunet.")] = "auto",
+    detector: Annotated[str, typer.Option(help="auto, haar, yunet or dlib.")] = "auto",
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Search each frame of a clip whole: slower, new faces at once.")
+    ] = False,
     model: Annotated[str, typer.Option(help="A bundled model's name or an .onnx file.")] = DEFAULT_MODEL,
+    offline: Annotated[bool, typer.Option("--offline", help="Never download a detector's model.")] = False,
 ) -> None:
     """Find every face in photos and clips and read its expression."""
+    from mien.reading.finder import SEARCH_EVERY_S
     from mien.reading.reader import Reader
+    from mien.reading.sinks.crops import FaceCrops
     from mien.reading.sinks.tables import JsonStream, table_sink
     from mien.reading.sources import frame_count, media_files
 
+    _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
     files = media_files(paths)
-    reader = Reader(model=model, detector=detector, largest=largest)
+    reader = Reader(
+        model=model,
+        detector=detector,
+        largest=largest,
+        smooth_s=seconds("--smooth", smooth),
+        every_s=seconds("--every", every),
+        search_every_s=0.0 if thorough or blur else SEARCH_EVERY_S,  # a face is to be hidden from its first frame on
+        offline=offline,
+    )
     sinks: list[Sink] = [JsonStream(sys.stdout) if json else Findings()]
+    begun = None
     if out:
-        sinks.append(table_sink(out, reader.classifier.card.labels))
+        table = table_sink(out, reader.classifier.card.labels, settings=reader.settings(files), resume=resume)
+        if resume:
+            from mien.reading.sinks.parquet import ParquetSink
+
+            assert isinstance(table, ParquetSink)
+            if table.finished:
+                show.err.print(f"{out} is whole; nothing is left to read.", soft_wrap=True)
+                return
+            if begun := table.begun():
+                show.err.print(f"going on after {begun.rows:,} rows, in {begun.source}", style="dim", soft_wrap=True)
+        sinks.append(table)
     if annotate:
-        sinks.append(_drawings(annotate, files))
+        sinks.append(_drawings(annotate, files, blur=blur))
+    if crops:
+        sinks.append(FaceCrops(crops))
     with show.progress_bar() as bar, ExitStack() as open_sinks:
         total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
         task = bar.add_task(
@@ -51,10 +85,10 @@ def read(
         )
         for sink in sinks:
             open_sinks.enter_context(sink)
-        summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task))
+        summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task), begun=begun)
     if not json:
         _print_method(reader.classifier.path.stem, reader.detector.name, detector)
-        if written := [str(path) for path in (out, annotate) if path]:
+        if written := [str(path) for path in (out, annotate, crops) if path]:
             show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
     for failure in summary.failures:
         show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
@@ -63,16 +97,28 @@ def read(
         raise typer.Exit(1)
 
 
-def _drawings(annotate: Path, files: list[Path]) -> "Sink":
+def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | None, blur: bool, resume: bool) -> None:
+    """Raise OutputError for options that contradict each other."""
+    if blur and crops:
+        raise OutputError("--crops writes faces and --blur hides them; choose one of the two.")
+    if blur and not annotate:
+        raise OutputError("--blur hides the faces in pictures, and none is asked for; add --annotate.")
+    if resume and (out is None or out.suffix.lower() != ".parquet"):
+        raise OutputError("--resume goes on with a table; add --out NAME.parquet.")
+    if resume and (annotate or crops):
+        raise OutputError("--resume goes on with a table only; leave out --annotate and --crops, or --resume.")
+
+
+def _drawings(annotate: Path, files: list[Path], *, blur: bool) -> "Sink":
     from mien.reading.sinks.pictures import AnnotatedFolder, picture_sink
 
     if not annotate.suffix:
-        return AnnotatedFolder(annotate, files)
+        return AnnotatedFolder(annotate, files, blur=blur)
     if len(files) > 1:
         raise OutputError(
             f"--annotate {annotate} is one file, and there are {len(files)} to draw; give the name of a folder."
         )
-    return picture_sink(annotate, files[0])
+    return picture_sink(annotate, files[0], blur=blur)
 
 
 def _print_method(model: str, detector: str, asked: str) -> None:

@@ -1,12 +1,13 @@
 """What the commands share in showing things: consoles, progress bars, the extras that may be missing."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import sqrt
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mien.errors import MissingExtraError
 
@@ -26,6 +27,11 @@ def progress_bar(*columns: TextColumn) -> Progress:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
+
+
+def whole(header: str, names: Iterable[str]) -> Column:
+    """Return a table's column of names that are never cut off: they are there to be typed."""
+    return Column(header, no_wrap=True, min_width=max(map(len, names)))
 
 
 def percent(share: float) -> str:

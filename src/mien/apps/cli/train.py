@@ -15,6 +15,7 @@ from mien.errors import RecipeError
 if TYPE_CHECKING:
     from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
     from mien.training.run_folder import RunFolder
+    from mien.training.trackers import Tracker
 
 
 def train(
@@ -25,10 +26,18 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: optimiser.lr=0.01.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder (--data, if its data moved).")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log to RUN/tensorboard too.")] = False,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Log to mlflow.db beside the run folders too.")] = False,
+    devices: Annotated[int, typer.Option(min=1, help="Processes on this machine that train together.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
+    node: Annotated[int, typer.Option(min=0, help="Which of them this is; 0 keeps the run folder.")] = 0,
+    leader: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where machine 0 is found.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
 ) -> None:
     """Train a network by a recipe."""
     with show.needs("train"):
+        from mien.training.callbacks import Watcher
+        from mien.training.parallel import Parallel
         from mien.training.recipe import load_recipe
         from mien.training.run_folder import RunFolder
         from mien.training.train import resume as go_on
@@ -42,26 +51,40 @@ def train(
         )
     if resume is not None and (recipe is not None or set_):
         raise RecipeError("A resumed run keeps its own recipe; give --resume without a recipe and without --set.")
-    if resume is not None and RunFolder(resume).predictions_path.is_file():
+    if resume is not None and RunFolder(resume).finished:
         show.err.print(f"{resume} has already finished.")
-    bar, watcher = _watch()
+    parallel = Parallel(devices=devices, nodes=nodes, node=node, leader=leader)
+    trackers: list[Tracker] = []
+    if tensorboard:
+        trackers.append("tensorboard")
+    if mlflow:
+        trackers.append("mlflow")
+    bar, watcher = _watch() if parallel.leads else (nullcontext(), Watcher())
     with bar:
         if resume is not None:
-            run = go_on(RunFolder(resume), data=data, watcher=watcher)
+            run = go_on(RunFolder(resume), data=data, watcher=watcher, parallel=parallel, trackers=trackers)
         else:
             assert recipe is not None
             assert data is not None
-            run = start(load_recipe(recipe, set_ or ()), data=data, out=out, watcher=watcher)
-    _print_end(run, data or Path(run.environment()["data_folder"]))
+            run = start(
+                load_recipe(recipe, set_ or ()),
+                data=data,
+                out=out,
+                watcher=watcher,
+                parallel=parallel,
+                trackers=trackers,
+            )
+    if parallel.leads:
+        _print_end(run, data or Path(run.environment()["data_folder"]))
 
 
 def _list_recipes() -> None:
     from mien.training.recipe import load_recipe, recipe_files
 
-    table = Table("recipe", "network", "epochs", "about")
+    table = Table(show.whole("recipe", recipe_files()), "epochs", "about")
     for name in recipe_files():
         recipe = load_recipe(name)
-        table.add_row(name, recipe.network, str(recipe.epochs), recipe.about)
+        table.add_row(name, str(recipe.epochs), recipe.about)
     show.out.print(table)
 
 
@@ -78,6 +101,10 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
                 """Print where and how."""
                 show.err.print(_start_line(run), soft_wrap=True)
 
+            def on_preparing(self, what: str) -> None:
+                """Say what takes a while."""
+                show.err.print(what, soft_wrap=True)
+
             def on_epoch(self, metrics: "EpochMetrics") -> None:
                 """Print the line."""
                 show.err.print(_epoch_line(metrics), soft_wrap=True)
@@ -93,6 +120,10 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
         def on_start(self, run: "RunFolder") -> None:
             """Print where and how."""
             bar.console.print(_start_line(run))
+
+        def on_preparing(self, what: str) -> None:
+            """Say what takes a while."""
+            bar.console.print(what, soft_wrap=True)
 
         def on_step(self, progress: "StepProgress") -> None:
             """Move the bar."""
@@ -115,9 +146,12 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
 def _start_line(run: "RunFolder") -> str:
     environment, done = run.environment(), len(run.metrics())
     resumed = f", going on after epoch {done}" if done else ""
+    compiled = f", compiled ({environment['compile_reason']})" if environment.get("compiled") else ""
+    if run.recipe.compile != "off" and not compiled:
+        compiled = f", not compiled ({environment['compile_reason']})"
     return (
-        f"{run.path}: {run.recipe.network}, {run.recipe.epochs} epochs, {environment['precision']}, "
-        f"{environment['threads']} threads{resumed}"
+        f"{run.path}: {run.recipe.network} from {environment.get('start', 'scratch')}, {run.recipe.epochs} epochs, "
+        f"{environment['precision']}, {environment['threads']} threads{compiled}{resumed}"
     )
 
 
@@ -131,6 +165,7 @@ def _epoch_line(metrics: "EpochMetrics") -> str:
 
 def _print_end(run: "RunFolder", data: Path) -> None:
     score = run.card().score
-    show.out.print(f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {score.n:,} faces of {score.split}")
+    score_line = f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {score.n:,} faces of {score.split}"
+    show.out.print(score_line, soft_wrap=True)
     show.out.print(f"Next: mien evaluate {run.path} --data {data}", soft_wrap=True)
     show.out.print(f"      mien export {run.path} --out model.onnx", soft_wrap=True)

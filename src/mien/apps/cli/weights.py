@@ -31,7 +31,8 @@ def list_() -> None:
 @app.command("add")
 def add_file(file: Annotated[Path, typer.Argument(help="A file fetched by hand; its SHA-256 is checked.")]) -> None:
     """Add a file that was fetched by hand, on a machine without network."""
-    show.out.print(f"Added {add(file)}; it is now the default detector.")
+    name = add(file)
+    show.out.print(f"Added {name}; {PINNED[name].once_added}.")
 
 
 @app.command()

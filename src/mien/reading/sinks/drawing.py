@@ -1,14 +1,19 @@
-"""Boxes and labels drawn on a picture, legible at any size.
+"""Boxes, labels and bars drawn on a picture, legible at any size; and faces made unrecognisable.
 
-In: an image and its faces.  Out: a copy with boxes, each in the colour of its expression.
+In: an image and its faces.  Out: a copy, drawn on or pixelated.
 """
 
+from collections.abc import Iterable
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.labels import UNSURE
-from mien.reading.face_reading import FaceReading
+from mien.preprocess import Box
+from mien.reading.detectors import overlap
+from mien.reading.face_reading import FaceReading, FrameReading
 
 # Okabe & Ito's palette, which people with any colour vision tell apart ("Color Universal Design", 2008).
 COLOURS = {
@@ -23,21 +28,57 @@ COLOURS = {
 }
 DARK = frozenset({"sad", "disgust", "angry", UNSURE})  # white letters on these, black ones on the others
 INK = {True: "white", False: "black"}
+PANEL = "#202020"
 
 LINE_SHARE = 1 / 300  # of the picture's longer side
 LETTER_SHARE = 1 / 45
+SMALLEST_LETTER_PX = 11
+BARS_FACE_SHARE = 1 / 6  # of the picture's height: smaller faces get a label and no bars
+
+# A pixelated face has so few squares across that only light and dark are left. No mosaic is proof against a network
+# that was trained on mosaics (McPherson, Shokri & Shmatikov 2016, "Defeating Image Obfuscation with Deep Learning").
+BLUR_SQUARES = 6
+BLUR_REACH = 1.35  # of the box: chin, ears and hair are part of what one is known by
 
 
 def draw_faces(image_bgr: NDArray[np.uint8], faces: tuple[FaceReading, ...]) -> NDArray[np.uint8]:
-    """Return a copy of the image, (H, W, 3) BGR, with a box and a label on each face."""
+    """Return a copy of the image, (H, W, 3) BGR, with a box, a label and, where there is room, bars for each face."""
+    if not faces:
+        return image_bgr.copy()
     picture = Image.fromarray(np.ascontiguousarray(image_bgr[:, :, ::-1]))
     draw = ImageDraw.Draw(picture)
     longest = max(picture.size)
     line = max(2, round(longest * LINE_SHARE))
-    for face in faces:
+    boxes: list[Box] = [face.box_xywh_px for face in faces]
+    for face in reversed(faces):  # the largest last, on top
+        panel = _draw_bars(draw, face, line, [box for box in boxes if box is not face.box_xywh_px], picture.size)
+        boxes += [panel] if panel else []
+    for face in reversed(faces):
         label_px = min(longest * LETTER_SHARE, max(longest * LETTER_SHARE / 2, face.box_xywh_px[2] / 5))
-        _draw_face(draw, face, line, ImageFont.load_default(max(11, round(label_px))), picture.size)
+        _draw_face(draw, face, line, _font(label_px), picture.size)
     return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+
+
+def blurred(image_bgr: NDArray[np.uint8], reading: FrameReading) -> NDArray[np.uint8]:
+    """Return a copy of the image with every face pixelated, also those that were found and not read."""
+    return pixelated(image_bgr, [*(face.box_xywh_px for face in reading.faces), *reading.hidden_xywh_px])
+
+
+def pixelated(image_bgr: NDArray[np.uint8], boxes: Iterable[Box]) -> NDArray[np.uint8]:
+    """Return a copy of the image in which what lies in the boxes, and a little around them, is a few squares each."""
+    image, (height, width) = image_bgr.copy(), image_bgr.shape[:2]
+    for x, y, w, h in boxes:
+        left, right = (round(min(max(x + w / 2 + way * w * BLUR_REACH / 2, 0), width)) for way in (-1, 1))
+        top, bottom = (round(min(max(y + h / 2 + way * h * BLUR_REACH / 2, 0), height)) for way in (-1, 1))
+        if right > left and bottom > top:
+            part = image[top:bottom, left:right]
+            few = cv2.resize(part, (BLUR_SQUARES, BLUR_SQUARES), interpolation=cv2.INTER_AREA)
+            image[top:bottom, left:right] = cv2.resize(few, part.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    return image
+
+
+def _font(size_px: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(max(SMALLEST_LETTER_PX, round(size_px)))
 
 
 def _draw_face(
@@ -54,6 +95,8 @@ def _draw_face(
     text = f"{face.dominant_emotion} {face.confidence:.0%}"
     if face.expression == UNSURE:
         text = f"{UNSURE}: {text}"
+    if face.track is not None:
+        text = f"#{face.track} {text}"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     pad = line + 1
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
@@ -62,3 +105,35 @@ def _draw_face(
     label_x = min(max(x, 0), max(0, size[0] - round(width)))
     draw.rectangle((label_x, label_y, label_x + width, label_y + height), fill=colour)
     draw.text((label_x + pad - left, label_y + pad - top), text, fill=INK[face.expression in DARK], font=font)
+
+
+def _draw_bars(
+    draw: ImageDraw.ImageDraw, face: FaceReading, line: int, others: list[Box], size: tuple[int, int]
+) -> Box | None:
+    """Draw a bar for each expression beside a face: right of it, else left, else not at all; return where."""
+    x, y, w, h = face.box_xywh_px
+    if h < size[1] * BARS_FACE_SHARE:
+        return None
+    font = _font(min(max(size) * LETTER_SHARE * 0.75, h / len(face.labels) * 0.8))
+    ascent = draw.textbbox((0, 0), "Ag", font=font)[3]
+    row, pad = round(ascent * 1.2), line + 1
+    names = max(draw.textlength(label, font=font) for label in face.labels)
+    bar = round(names * 0.9)
+    width, height = round(names + bar + 4 * pad), row * len(face.labels) + 2 * pad
+    top = min(max(y, 0), max(0, size[1] - height))
+    for left in (x + w + 2 * line, x - width - 2 * line):
+        if left < 0 or left + width > size[0] or height > size[1]:
+            continue
+        if any(overlap((left, top, width, height), box) for box in others):
+            continue
+        draw.rectangle((left, top, left + width, top + height), fill=PANEL)
+        for number, (label, share) in enumerate(zip(face.labels, face.probabilities, strict=True)):
+            middle = top + pad + row * number + row / 2
+            draw.text((left + pad, middle), label, fill="white", font=font, anchor="lm")
+            start = left + 2 * pad + names
+            draw.rectangle(
+                (start, middle - row * 0.3, start + max(1, bar * share), middle + row * 0.3),
+                fill=COLOURS.get(label, COLOURS["neutral"]),
+            )
+        return (left, top, width, height)
+    return None

@@ -1,36 +1,45 @@
-"""Readings drawn on what was read: an annotated photo, or an H.264 clip that a browser plays."""
+"""Readings drawn on what was read: an annotated photo, or an H.264 clip that a browser plays, its sound kept."""
 
-from collections.abc import Sequence
+import math
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.errors import OutputError
 from mien.files import check_writable, written_beside
+from mien.photos import PHOTO_SUFFIXES
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks import Sink
-from mien.reading.sinks.drawing import draw_faces
-from mien.reading.sources import CLIP_SUFFIXES, PHOTO_SUFFIXES, Frame, is_clip, source_name
+from mien.reading.sinks.drawing import blurred, draw_faces
+from mien.reading.sources import CLIP_SUFFIXES, Frame, is_clip, source_name
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
+    from av import Packet
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer, OutputContainer
     from av.video.stream import VideoStream
 
 JPEG_QUALITY = 92
 TIME_BASE = Fraction(1, 90_000)  # MPEG's clock: fine enough for any frame's own timestamp
+# What MP4 holds and players know; FFmpeg says yes to PCM as well, and then cannot finish the file.
+SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
 CRF = "20"  # x264's constant quality; 18-23 is its documented range for "looks like the source"
 
 
 class AnnotatedPhoto:
     """Writes a photo with its faces drawn in."""
 
-    def __init__(self, path: Path) -> None:
-        """Prepare to write `path`."""
+    def __init__(self, path: Path, *, blur: bool = False) -> None:
+        """Prepare to write `path`; with `blur`, every face is pixelated."""
         self._path = path
+        self._blur = blur
 
     def __enter__(self) -> Self:
         """Check early that the place can be written."""
@@ -46,7 +55,7 @@ class AnnotatedPhoto:
         """Draw and write the photo."""
         from PIL import Image
 
-        picture = Image.fromarray(np.ascontiguousarray(draw_faces(frame.image_bgr, reading.faces)[:, :, ::-1]))
+        picture = Image.fromarray(np.ascontiguousarray(_drawn(frame, reading, blur=self._blur)[:, :, ::-1]))
         try:
             with written_beside(self._path) as beside:
                 picture.save(beside, quality=JPEG_QUALITY)
@@ -55,13 +64,23 @@ class AnnotatedPhoto:
 
 
 class AnnotatedClip:
-    """Writes a clip with its faces drawn in; each frame keeps its own timestamp."""
+    """Writes a clip with its faces drawn in; each frame keeps its own timestamp, and the sound is kept as it is."""
 
-    def __init__(self, path: Path) -> None:
-        """Prepare to write `path`."""
+    def __init__(self, path: Path, *, sound: Path | None = None, blur: bool = False) -> None:
+        """Prepare to write `path`.
+
+        Args:
+            path: The clip to write.
+            sound: The clip whose sound is copied; None: the clip is silent.
+            blur: Pixelate every face.
+        """
         self._path = path
+        self._sound = sound
+        self._blur = blur
         self._stack = ExitStack()
         self._stream: VideoStream | None = None
+        self._packets: Iterator[Packet[Any]] = iter(())
+        self._packet: Packet[Any] | None = None
         self._last_pts = -1
 
     def __enter__(self) -> Self:
@@ -82,6 +101,7 @@ class AnnotatedClip:
         """Finish and rename the clip, or delete it if the block raised."""
         if error is None and self._stream is not None:
             self._container.mux(self._stream.encode(None))
+            self._copy_sound(math.inf)
         self._stack.__exit__(kind, error, trace)
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
@@ -93,19 +113,62 @@ class AnnotatedClip:
             self._stream = self._container.add_stream("libx264", options={"crf": CRF, "preset": "veryfast"})
             self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
             self._stream.time_base = self._stream.codec_context.time_base = TIME_BASE
-        picture = draw_faces(frame.image_bgr, reading.faces)[:height, :width]
+            if self._sound is not None:
+                self._open_sound(self._sound)
+        picture = _drawn(frame, reading, blur=self._blur)[:height, :width]
         video_frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
         # Broken files repeat a timestamp; an encoder needs them to grow.
         self._last_pts = max(self._last_pts + 1, round((frame.time_s or 0.0) / TIME_BASE))
         video_frame.pts, video_frame.time_base = self._last_pts, TIME_BASE
         self._container.mux(self._stream.encode(video_frame))
+        self._copy_sound(frame.time_s or 0.0)
+
+    def _open_sound(self, source: Path) -> None:
+        """Prepare to copy the first sound track, packet by packet; one that the container cannot hold is left out."""
+        import av
+
+        container = self._stack.enter_context(av.open(source))
+        if not container.streams.audio:
+            return
+        stream = container.streams.audio[0]
+        codec = stream.codec_context.codec.canonical_name
+        if codec not in SOUNDS:
+            print(f"{self._path.name} has no sound: {codec} does not fit into {self._path.suffix}.", file=sys.stderr)
+            return
+        copy = self._container.add_stream_from_template(stream)
+        self._packets = _packets_of(container, stream, copy)
+        self._packet = next(self._packets, None)
+
+    def _copy_sound(self, until_s: float) -> None:
+        """Copy the sound up to a time, so that sound and picture lie side by side in the file."""
+        while self._packet is not None and float((self._packet.dts or 0) * (self._packet.time_base or 0)) <= until_s:
+            self._container.mux(self._packet)
+            self._packet = next(self._packets, None)
+
+
+def _packets_of(container: "InputContainer", stream: "AudioStream", copy: "AudioStream") -> "Iterator[Packet[Any]]":
+    """Yield a sound track's packets, made out to the stream they are copied to; stop where the file is broken."""
+    import av
+
+    try:
+        for packet in container.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                yield packet
+    except av.FFmpegError:
+        return
+
+
+def _drawn(frame: Frame, reading: FrameReading, *, blur: bool) -> NDArray[np.uint8]:
+    image = blurred(frame.image_bgr, reading) if blur else frame.image_bgr
+    return draw_faces(image, reading.faces)
 
 
 class AnnotatedFolder:
     """Draws on several files, each into a file of the same name in one folder."""
 
-    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
-        """Prepare to write into `folder`; it is made if it is not there.
+    def __init__(self, folder: Path, sources: Sequence[Path], *, blur: bool = False) -> None:
+        """Prepare to write into `folder`; it is made if it is not there. With `blur`, every face is pixelated.
 
         Raises:
             OutputError: One of the sources lies in the folder: it might be overwritten, or drawn on again.
@@ -116,6 +179,7 @@ class AnnotatedFolder:
                     f"Cannot draw into {folder}: {source}, which is read, lies in it; give another folder."
                 )
         self._folder = folder
+        self._blur = blur
         self._targets: dict[str, tuple[Path, Path]] = {}  # name of the source -> source, target
         for source in sources:
             self._targets[source_name(source)] = (source, self._free_target(source))
@@ -152,12 +216,12 @@ class AnnotatedFolder:
             self._stack.close()
             self._source = frame.source
             source, target = self._targets[frame.source]
-            self._sink = self._stack.enter_context(picture_sink(target, source))
+            self._sink = self._stack.enter_context(picture_sink(target, source, blur=self._blur))
         self._sink.write(frame, reading)
 
 
-def picture_sink(path: Path, source: Path) -> Sink:
-    """Return the sink that draws on `source` and writes `path`.
+def picture_sink(path: Path, source: Path, *, blur: bool = False) -> Sink:
+    """Return the sink that draws on `source` and writes `path`; with `blur`, every face is pixelated.
 
     Raises:
         OutputError: The suffix of `path` does not fit (a photo becomes a photo, a clip a clip), or `path` is `source`.
@@ -170,4 +234,4 @@ def picture_sink(path: Path, source: Path) -> Sink:
         raise OutputError(
             f"Cannot draw the {kind} {source} into {path}: its name must end in {', '.join(sorted(fitting))}."
         )
-    return AnnotatedClip(path) if is_clip(source) else AnnotatedPhoto(path)
+    return AnnotatedClip(path, sound=source, blur=blur) if is_clip(source) else AnnotatedPhoto(path, blur=blur)

@@ -14,16 +14,13 @@ from typing import Any, Self, TextIO
 
 from mien.errors import OutputError
 from mien.files import written_beside
-from mien.reading.face_reading import FaceReading, FrameReading
+from mien.reading.face_reading import FACE, WHERE, FaceReading, FrameReading
+from mien.reading.sinks import Sink
 from mien.reading.sources import Frame
-
-PARQUET_ROWS = 4096  # rows held in memory before a row group is written
-WHERE = ("source", "frame", "time_s")
-FACE = ("face", "x", "y", "w", "h", "detection_score", "expression", "dominant_emotion", "confidence")
 
 
 class TableSink(ABC):
-    """Base of the sinks that write a row a face a frame to one file."""
+    """Base of the sinks that write a row a face a frame to one text file."""
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
         """Prepare to write `path`; its columns end with one for each of `labels`."""
@@ -63,38 +60,7 @@ class CsvSink(TableSink):
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Write the frame's rows."""
-        self._writer.writerows(flat_rows(reading))
-
-
-class ParquetSink(TableSink):
-    """Apache Parquet; columns have fixed types, whatever the first rows hold."""
-
-    def _open(self, beside: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        kinds = {"source": pa.string(), "frame": pa.int64(), "time_s": pa.float64(), "face": pa.int32()}
-        kinds |= {name: pa.int32() for name in "xywh"}
-        kinds |= {"detection_score": pa.float32(), "expression": pa.string(), "dominant_emotion": pa.string()}
-        kinds |= {name: pa.float32() for name in ("confidence", *self._labels)}
-        self._schema = pa.schema(kinds.items())
-        self._rows: list[dict[str, Any]] = []
-        self._writer = pq.ParquetWriter(beside, self._schema)
-        self._stack.callback(self._writer.close)
-        self._stack.callback(self._flush)
-
-    def write(self, frame: Frame, reading: FrameReading) -> None:
-        """Keep the frame's rows; write them out now and then."""
-        self._rows += flat_rows(reading)
-        if len(self._rows) >= PARQUET_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
+        self._writer.writerows(reading.as_rows())
 
 
 class JsonLinesSink(TableSink):
@@ -133,33 +99,30 @@ class JsonStream:
             self._separator = ",\n "
 
 
-TABLES: dict[str, Callable[[Path, tuple[str, ...]], TableSink]] = {
-    ".csv": CsvSink,
-    ".jsonl": JsonLinesSink,
-    ".parquet": ParquetSink,
-}
+TEXTS: dict[str, Callable[[Path, tuple[str, ...]], Sink]] = {".csv": CsvSink, ".jsonl": JsonLinesSink}
+PARQUET = ".parquet"
 
 
-def table_sink(path: Path, labels: tuple[str, ...]) -> TableSink:
+def table_sink(path: Path, labels: tuple[str, ...], *, settings: str = "", resume: bool = False) -> Sink:
     """Return the sink for a file, chosen by its suffix.
+
+    Args:
+        path: The table.
+        labels: Its last columns.
+        settings: How its rows are made; Parquet keeps it.
+        resume: Go on with a Parquet table that is unfinished.
 
     Raises:
         OutputError: The suffix is none of .csv, .parquet and .jsonl.
     """
-    if path.suffix.lower() not in TABLES:
-        raise OutputError(f"Cannot write {path}: its name must end in one of {', '.join(TABLES)}.")
-    return TABLES[path.suffix.lower()](path, labels)
+    suffix = path.suffix.lower()
+    if suffix == PARQUET:
+        from mien.reading.sinks.parquet import ParquetSink  # here, since reading a photo should not wait for pyarrow
 
-
-def flat_rows(reading: FrameReading) -> Iterator[dict[str, Any]]:
-    """Yield a frame's rows with one value a column; a frame without faces gives one row."""
-    where = {"source": reading.source, "frame": reading.frame, "time_s": reading.time_s}
-    for face in reading.faces:
-        x, y, w, h = face.box_xywh_px
-        about = (face.face, x, y, w, h, face.detection_score, face.expression, face.dominant_emotion, face.confidence)
-        yield (where | dict(zip(FACE, about, strict=True)) | dict(zip(face.labels, face.probabilities, strict=True)))
-    if not reading.faces:
-        yield where
+        return ParquetSink(path, labels, settings=settings, resume=resume)
+    if suffix not in TEXTS:
+        raise OutputError(f"Cannot write {path}: its name must end in one of {', '.join((*TEXTS, PARQUET))}.")
+    return TEXTS[suffix](path, labels)
 
 
 def nested_rows(reading: FrameReading) -> Iterator[dict[str, Any]]:
@@ -168,10 +131,19 @@ def nested_rows(reading: FrameReading) -> Iterator[dict[str, Any]]:
     for face in reading.faces:
         yield where | _nested(face)
     if not reading.faces:
-        nothing = ("face", "box", "emotions", "dominant_emotion", "confidence", "expression", "detection_score")
+        nothing = (
+            "face",
+            "track",
+            "box",
+            "emotions",
+            "dominant_emotion",
+            "confidence",
+            "expression",
+            "detection_score",
+        )
         yield where | dict.fromkeys(nothing)
 
 
 def _nested(face: FaceReading) -> dict[str, Any]:
     extra = {"expression": face.expression, "detection_score": face.detection_score}
-    return {"face": face.face} | face.as_dict() | extra
+    return {"face": face.face, "track": face.track} | face.as_dict() | extra

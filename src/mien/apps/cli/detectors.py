@@ -1,0 +1,47 @@
+"""`mien detectors`: the face detectors, which are at hand, and how long each takes here."""
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from mien.apps.cli import show
+from mien.errors import MienError
+from mien.weights import at_hand
+
+if TYPE_CHECKING:
+    from mien.reading.detectors import FaceDetector
+
+RUNS = 5
+
+
+def detectors() -> None:
+    """List the face detectors: at hand or not, size, licence, ms on a 640x360 frame on this machine."""
+    from mien.reading.detectors import DETECTORS, make_detector
+
+    columns = ("name", "at hand", "finds", "size", "licence", "ms")
+    table = Table(*columns, caption="ms: a 640x360 frame on this machine, median of 5")
+    for name, entry in DETECTORS.items():
+        try:
+            ready = entry.at_hand()
+            took = f"{_median_ms(make_detector(name, offline=True)):.0f}" if ready else ""
+            table.add_row(name, "yes" if ready else entry.get, entry.finds, entry.size, entry.licence, took)
+        except MienError as error:
+            table.add_row(name, str(error), entry.finds, entry.size, entry.licence, "")
+    show.out.print(table)
+    chosen = "yunet" if at_hand("yunet") else "haar; YuNet finds more faces: mien weights fetch yunet"
+    show.out.print(f"auto is {chosen}", soft_wrap=True)
+
+
+def _median_ms(detector: "FaceDetector") -> float:
+    """Return how long a detector takes for a frame of soft noise, after a first one that is not counted."""
+    noise = np.random.default_rng(0).integers(0, 256, (36, 64, 3), np.uint8)
+    frame = np.repeat(np.repeat(noise, 10, axis=0), 10, axis=1)
+    took = []
+    for _ in range(RUNS + 1):
+        started = time.perf_counter()
+        detector.find(frame)
+        took.append(time.perf_counter() - started)
+    return 1000 * statistics.median(took[1:])

@@ -1,0 +1,217 @@
+"""What an evaluation found, as tables for the terminal."""
+
+from rich.table import Table
+from rich.text import Text
+
+from mien.apps.cli.show import out, percent
+from mien.evaluation.comparison import Comparison, SeedSummary
+from mien.evaluation.cost import Cost
+from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
+from mien.evaluation.results import ModelResults, Results
+from mien.evaluation.subgroups import Subgroups
+
+GROUPS_SHOWN = 6  # of an attribute with more groups, those at either end
+
+
+def print_results(results: Results) -> None:
+    """Print one model in full, several side by side."""
+    for one in results.models:
+        if one.evaluation.collapsed:
+            _print_collapsed(one.evaluation)
+    if len(results.models) == 1:
+        _print_one(results.models[0])
+    else:
+        setting = results.setting
+        out.print(
+            f"{len(results.models)} models on {setting.data} {setting.split}, n = {setting.n:,}, "
+            f"{_views(setting.views)}; ± is one standard error",
+            soft_wrap=True,
+        )
+        out.print(_side_by_side(results.models))
+        if results.models[0].subsets:
+            out.print(_subsets(results.models))
+        out.print(_f1_by_class(results.models))
+        out.print(_comparisons(results.comparisons))
+        for summary in results.over_seeds:
+            _print_seeds(summary)
+    for one in results.models:
+        for by in one.subgroups:
+            _print_gap(one.evaluation.model, by)
+            if len(results.models) == 1:
+                out.print(_groups(by))
+    out.print(_costs(results.costs))
+    if results.costs[0].timings:
+        out.print(_timings(results.costs))
+        out.print(
+            f"on {results.setting.processor}; compare the models with each other, not with other machines",
+            soft_wrap=True,
+        )
+
+
+def _print_collapsed(evaluation: Evaluation) -> None:
+    called = max(scores.called for scores in evaluation.classes)
+    out.print(
+        f"{evaluation.model} has collapsed: it calls {called:,} of {evaluation.n:,} faces {evaluation.collapsed}.",
+        style="bold red",
+        soft_wrap=True,
+    )
+
+
+def _print_one(one: ModelResults) -> None:
+    evaluation = one.evaluation
+    out.print(
+        f"{evaluation.model} on {evaluation.data} {evaluation.split}, n = {evaluation.n:,}, "
+        f"{_views(evaluation.views)}: accuracy {evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f} (standard "
+        f"error), macro F1 {one.macro_f1.value:.4f} (95 % {one.macro_f1.low:.4f} to {one.macro_f1.high:.4f})",
+        soft_wrap=True,
+    )
+    for line in _further(one):
+        out.print(line, soft_wrap=True)
+    out.print(_classes(evaluation))
+    out.print(_confusion(evaluation))
+
+
+def _views(count: int) -> str:
+    return "1 view" if count == 1 else f"{count} views"
+
+
+def _further(one: ModelResults) -> list[str]:
+    """Return a line for each number beside the accuracy."""
+    confidence = one.evaluation.confidence
+    lines = [
+        f"{subset.name}, n = {subset.n:,}: accuracy {subset.accuracy:.4f} ± {subset.standard_error:.4f}"
+        for subset in one.subsets
+    ]
+    lines.append(
+        f"label among the two likeliest: {percent(one.evaluation.top2)}; expected calibration error: "
+        f"{percent(confidence.expected_calibration_error)}"
+    )
+    if sure := confidence.sure:
+        right = "" if sure.accuracy is None else f", {percent(sure.accuracy)} of them right"
+        lines.append(f"sure (from {percent(sure.threshold)}) of {percent(sure.coverage)} of the faces{right}")
+    if one.left_out:
+        lines.append(f"it also knows {', '.join(one.left_out)}, which these faces have not; shared out among the rest")
+    return lines
+
+
+def _classes(evaluation: Evaluation) -> Table:
+    """Return the layout of the papers' tables."""
+    table = Table("class", "precision", "recall", "F1", "support")
+
+    def row(name: str, scores: ClassScores | Averages, support: int, *, last: bool = False) -> None:
+        numbers = (f"{value:.3f}" for value in (scores.precision, scores.recall, scores.f1))
+        table.add_row(name, *numbers, f"{support:,}", end_section=last)
+
+    for k, scores in enumerate(evaluation.classes, 1):
+        row(scores.label, scores, scores.support, last=k == len(evaluation.classes))
+    table.add_row("accuracy", "", "", f"{evaluation.accuracy:.3f}", f"{evaluation.n:,}")
+    row("macro avg", evaluation.macro, evaluation.n)
+    row("weighted avg", evaluation.weighted, evaluation.n)
+    return _right_justified(table)
+
+
+def _confusion(evaluation: Evaluation) -> Table:
+    """Return the counts, the diagonal bold, and under each row its shares."""
+    table = Table("is ╲ called", *evaluation.labels)
+    for index, (name, row) in enumerate(zip(evaluation.labels, evaluation.confusion, strict=True)):
+        table.add_row(name, *(Text(str(n), style="bold" if index == k else "") for k, n in enumerate(row)))
+        table.add_row("", *(Text(f"{n / max(sum(row), 1):.2f}", style="dim") for n in row))
+    return _right_justified(table)
+
+
+def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
+    table = Table("model", "accuracy", "macro F1", "top 2", "calibration error", "sure")
+    for one in models:
+        evaluation = one.evaluation
+        sure = evaluation.confidence.sure
+        table.add_row(
+            evaluation.model,
+            _accuracy(evaluation),
+            f"{one.macro_f1.value:.3f}",
+            percent(evaluation.top2),
+            percent(evaluation.confidence.expected_calibration_error),
+            percent(sure.coverage) if sure else "–",
+        )
+    return _right_justified(table)
+
+
+def _subsets(models: tuple[ModelResults, ...]) -> Table:
+    """Return the accuracies on fairer faces, which all models share."""
+    table = Table("model", *(f"{subset.name}, n = {subset.n:,}" for subset in models[0].subsets))
+    for one in models:
+        table.add_row(one.evaluation.model, *(_accuracy(subset) for subset in one.subsets))
+    return _right_justified(table)
+
+
+def _f1_by_class(models: tuple[ModelResults, ...]) -> Table:
+    table = Table("F1", *models[0].evaluation.labels)
+    for one in models:
+        table.add_row(one.evaluation.model, *(f"{scores.f1:.3f}" for scores in one.evaluation.classes))
+    return _right_justified(table)
+
+
+def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
+    table = Table("second against first", "points", "95 % interval", "McNemar p", "p (Holm)")
+    for pair in comparisons:
+        gain = pair.accuracy_gain
+        table.add_row(
+            f"{pair.second} against {pair.first}",
+            f"{100 * gain.value:+.1f}",
+            f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
+            *("< 0.001" if p < 0.001 else f"{p:.3f}" for p in (pair.p_value, pair.p_holm)),
+        )
+    return _right_justified(table)
+
+
+def _print_seeds(summary: SeedSummary) -> None:
+    out.print(
+        f"{summary.recipe} over {len(summary.seeds)} seeds: accuracy {summary.accuracy_mean:.4f} ± "
+        f"{summary.accuracy_sd:.4f}, macro F1 {summary.macro_f1_mean:.4f} ± {summary.macro_f1_sd:.4f} (mean ± sd)",
+        soft_wrap=True,
+    )
+
+
+def _print_gap(model: str, by: Subgroups) -> None:
+    out.print(
+        f"{model} by {by.attribute}: largest gap {100 * by.gap:.1f} points, {by.groups[0].group} against "
+        f"{by.groups[-1].group}; chance gives one as large in {percent(by.p_value)} of the cases",
+        soft_wrap=True,
+    )
+
+
+def _groups(by: Subgroups) -> Table:
+    table = Table(by.attribute, "faces", "accuracy", "95 % interval")
+    shown = by.groups
+    if len(shown) > 2 * GROUPS_SHOWN:
+        shown = (*shown[:GROUPS_SHOWN], *shown[-GROUPS_SHOWN:])
+    for group in shown:
+        interval = f"{percent(group.low)} to {percent(group.high)}"
+        table.add_row(group.group, f"{group.n:,}", percent(group.accuracy), interval)
+    return _right_justified(table)
+
+
+def _costs(costs: tuple[Cost, ...]) -> Table:
+    table = Table("model", "parameters", "MACs", "file")
+    for cost in costs:
+        macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
+        table.add_row(cost.model, f"{cost.parameters:,}", macs, f"{cost.file_bytes / 1e6:.1f} MB")
+    return _right_justified(table)
+
+
+def _timings(costs: tuple[Cost, ...]) -> Table:
+    table = Table("model", "threads", "batch", "median ms", "faces/s")
+    for cost in costs:
+        for timing in cost.timings:
+            numbers = (f"{timing.threads}", f"{timing.batch}", f"{timing.median_ms:.2f}", f"{timing.faces_per_s:,.0f}")
+            table.add_row(cost.model, *numbers, end_section=timing is cost.timings[-1])
+    return _right_justified(table)
+
+
+def _accuracy(scores: Evaluation | SubsetScore) -> str:
+    return f"{100 * scores.accuracy:.1f} ± {100 * scores.standard_error:.1f} %"
+
+
+def _right_justified(table: Table) -> Table:
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

@@ -1,0 +1,145 @@
+"""Whatever can be judged (a run folder, a model file, somebody else's model) -> a Candidate that can be asked.
+
+In: what the user typed.  Out: its name, its labels, a function from faces to probabilities, and what it costs.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mien.card import ModelCard, Provenance
+from mien.classifier import Classifier
+from mien.data.faceset import FaceSet
+from mien.errors import ModelError
+from mien.evaluation.foreign import ForeignModel
+from mien.preprocess import InputSpec
+from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.weights import bundled_models
+
+THREADS = os.cpu_count() or 1  # of a model that is asked for its predictions
+Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, S, S[, 3]) uint8 faces as a FaceSet has them -> (N, labels) float32 probabilities."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A model that can be judged.
+
+    Attributes:
+        name: Of its run folder or file.
+        labels: Expressions, in the order of its outputs.
+        ask: Open it with so many threads.
+        input: What its network takes; None for somebody else's model, which takes any face.
+        unsure_below: Its threshold of "unsure"; None if it never says so.
+        parameters: Values in the network.
+        macs: Multiply-accumulates for one face; None if they cannot be counted.
+        weights: The file of its weights.
+        provenance: How it was made, where that is known.
+        run: Its run folder, if it is one.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    ask: Callable[[int], Ask]
+    input: InputSpec | None
+    unsure_below: float | None
+    parameters: int
+    macs: int | None
+    weights: Path
+    provenance: Provenance | None
+    run: RunFolder | None = None
+
+    def check_fits(self, faces: FaceSet) -> None:
+        """Raise ModelError or DataError unless the model knows the faces' classes and takes their size."""
+        if missing := [name for name in faces.label_names if name not in self.labels]:
+            raise ModelError(
+                f"Model {self.name} knows {', '.join(self.labels)}, and {faces.name} also has {', '.join(missing)}; "
+                "evaluate it on faces of classes that it knows."
+            )
+        if self.input is not None:
+            faces.check_fits(self.input, f"Model {self.name}")
+
+
+def open_candidates(models: Sequence[str]) -> list[Candidate]:
+    """Open models, each with a name of its own.
+
+    Raises:
+        ModelError: No such model, or one given twice.
+        TrainingError: A run that has not finished.
+    """
+    if twice := [model for model in models if models.count(model) > 1]:
+        raise ModelError(f"{twice[0]} is given twice; give each model once.")
+    candidates = [open_candidate(model) for model in models]
+    names = [candidate.name for candidate in candidates]
+    # Two folders may each hold a run of the same name: then each is called what the user typed.
+    return [
+        candidate if names.count(candidate.name) == 1 else replace(candidate, name=model)
+        for model, candidate in zip(models, candidates, strict=True)
+    ]
+
+
+def open_candidate(model: str) -> Candidate:
+    """Open a run folder, a model file, a bundled model by its name, or the YAML file of somebody else's model."""
+    if Path(model).suffix in (".yaml", ".yml"):
+        return _foreign(Path(model))
+    if model not in bundled_models() and Path(model).is_dir():
+        return _run(RunFolder(Path(model)))
+    classifier = Classifier(model, threads=THREADS)
+    return _ours(
+        classifier.card,
+        name=classifier.path.stem,
+        ask=lambda threads: Classifier(model, threads=threads).probabilities,
+        weights=classifier.path,
+    )
+
+
+def _run(run: RunFolder) -> Candidate:
+    classifier = TorchClassifier(run)
+
+    def ask(threads: int) -> Ask:
+        def probabilities(faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            try:
+                return classifier.probabilities(faces_u8)
+            finally:
+                torch.set_num_threads(before)
+
+        return probabilities
+
+    name = run.path.resolve().name
+    return replace(_ours(classifier.card, name=name, ask=ask, weights=run.checkpoint_path), run=run)
+
+
+def _ours(card: ModelCard, *, name: str, ask: Callable[[int], Ask], weights: Path) -> Candidate:
+    return Candidate(
+        name=name,
+        labels=card.labels,
+        ask=ask,
+        input=card.input,
+        unsure_below=card.calibration.unsure_below if card.calibration else None,
+        parameters=card.parameters,
+        macs=card.macs,
+        weights=weights,
+        provenance=card.provenance,
+    )
+
+
+def _foreign(path: Path) -> Candidate:
+    model = ForeignModel(path, threads=THREADS)
+    return Candidate(
+        name=path.stem,
+        labels=model.labels,
+        ask=lambda threads: ForeignModel(path, threads=threads).probabilities,
+        input=None,
+        unsure_below=None,
+        parameters=model.parameters,
+        macs=model.macs,
+        weights=model.weights,
+        provenance=None,
+    )

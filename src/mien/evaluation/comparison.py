@@ -1,0 +1,198 @@
+"""Is one model better than another, or is it chance? Paired tests on the same faces, and the spread over seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from mien.evaluation.candidates import Candidate
+from mien.evaluation.metrics import Evaluation
+
+RESAMPLES = 10_000
+INTERVAL = (0.025, 0.975)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on the same faces.
+
+    Attributes:
+        first: Name of one.
+        second: Name of the other.
+        n: Faces.
+        only_first: Faces that only the first gets right.
+        only_second: Faces that only the second gets right.
+        accuracy_gain: Accuracy of the second less that of the first.
+        macro_f1_gain: The same of the macro F1.
+        p_value: Of McNemar's exact test: how likely so uneven a pair of counts is if the two are equally good.
+        p_holm: The same, corrected for the number of pairs compared (Holm 1979).
+    """
+
+    first: str
+    second: str
+    n: int
+    only_first: int
+    only_second: int
+    accuracy_gain: Interval
+    macro_f1_gain: Interval
+    p_value: float
+    p_holm: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """Several runs that differ in their seed alone.
+
+    Attributes:
+        recipe: Name of the recipe.
+        models: Names of the runs.
+        seeds: Their seeds, in the same order.
+        accuracy_mean: Mean accuracy.
+        accuracy_sd: Its standard deviation over the runs (n - 1).
+        macro_f1_mean: Mean macro F1.
+        macro_f1_sd: Its standard deviation.
+    """
+
+    recipe: str
+    models: tuple[str, ...]
+    seeds: tuple[int, ...]
+    accuracy_mean: float
+    accuracy_sd: float
+    macro_f1_mean: float
+    macro_f1_sd: float
+
+
+def compare(
+    called: Mapping[str, NDArray[np.integer]], truth: NDArray[np.integer], *, classes: int
+) -> tuple[Comparison, ...]:
+    """Compare every pair of models.
+
+    Args:
+        called: By model, the (N,) classes that the faces were called.
+        truth: (N,) classes that they are.
+        classes: Number of classes.
+    """
+    pairs = list(combinations(called, 2))
+    p_values = [_mcnemar(called[first] == truth, called[second] == truth) for first, second in pairs]
+    return tuple(
+        _compare(first, second, called[first], called[second], truth, classes, p_value, p_holm)
+        for (first, second), p_value, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
+    )
+
+
+def _compare(
+    first: str,
+    second: str,
+    called_first: NDArray[np.integer],
+    called_second: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    classes: int,
+    p_value: float,
+    p_holm: float,
+) -> Comparison:
+    right_first, right_second = called_first == truth, called_second == truth
+    # Faces that are alike in truth and in both answers are exchangeable, so drawing faces is drawing these counts.
+    cells, counts = np.unique(np.stack([truth, called_first, called_second]), axis=1, return_counts=True)
+    draws = np.random.default_rng(0).multinomial(len(truth), counts / len(truth), size=RESAMPLES)
+    draws[0] = counts  # the faces themselves: their value is the estimate
+    gains = {}
+    for measure in (_accuracies, _macro_f1s):
+        of_first, of_second = (measure(draws, cells[0], answers, classes) for answers in cells[1:])
+        gain = of_second - of_first
+        low, high = np.quantile(gain[1:], INTERVAL)
+        gains[measure] = Interval(float(gain[0]), float(low), float(high))
+    return Comparison(
+        first=first,
+        second=second,
+        n=len(truth),
+        only_first=int((right_first & ~right_second).sum()),
+        only_second=int((right_second & ~right_first).sum()),
+        accuracy_gain=gains[_accuracies],
+        macro_f1_gain=gains[_macro_f1s],
+        p_value=p_value,
+        p_holm=p_holm,
+    )
+
+
+def macro_f1_interval(called: NDArray[np.integer], truth: NDArray[np.integer], *, classes: int) -> Interval:
+    """Return a model's macro F1 with its bootstrap interval over the faces."""
+    cells, counts = np.unique(np.stack([truth, called]), axis=1, return_counts=True)
+    draws = np.random.default_rng(0).multinomial(len(truth), counts / len(truth), size=RESAMPLES)
+    draws[0] = counts
+    values = _macro_f1s(draws, cells[0], cells[1], classes)
+    low, high = np.quantile(values[1:], INTERVAL)
+    return Interval(float(values[0]), float(low), float(high))
+
+
+def _accuracies(
+    draws: NDArray[np.integer], truth: NDArray[np.integer], called: NDArray[np.integer], classes: int
+) -> NDArray[np.float64]:
+    """Return (R,) accuracies of (R, cells) counts, each cell with one truth and one answer."""
+    return np.asarray(draws[:, called == truth].sum(1) / draws[0].sum())
+
+
+def _macro_f1s(
+    draws: NDArray[np.integer], truth: NDArray[np.integer], called: NDArray[np.integer], classes: int
+) -> NDArray[np.float64]:
+    """Return the (R,) macro F1s of the same: the mean over classes of 2 TP / (faces so + faces called so)."""
+    right, faces = np.zeros((2, classes, len(draws)))
+    for k in range(classes):
+        right[k] = draws[:, (truth == k) & (called == k)].sum(1)
+        faces[k] = draws[:, truth == k].sum(1) + draws[:, called == k].sum(1)
+    return np.asarray((2 * right / np.maximum(faces, 1)).mean(0))
+
+
+def _mcnemar(right_first: NDArray[np.bool_], right_second: NDArray[np.bool_]) -> float:
+    """Return the two-sided exact p-value of McNemar's test: the faces that one alone gets right are coin tosses."""
+    only_first, only_second = int((right_first & ~right_second).sum()), int((right_second & ~right_first).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(binomtest(only_first, only_first + only_second).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number (Holm 1979): the smallest times m, the next times m - 1."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(np.minimum(1.0, np.asarray(p_values)[order] * factors))
+    return [float(p) for p in corrected]
+
+
+def over_seeds(candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> tuple[SeedSummary, ...]:
+    """Summarise the runs that have one recipe, but for the seed, and learnt from the same faces."""
+    together: dict[tuple[str, str], list[int]] = {}
+    for index, candidate in enumerate(candidates):
+        if candidate.run is not None and candidate.provenance is not None:
+            recipe = candidate.run.recipe.model_copy(update={"seed": 0}).sha256()
+            together.setdefault((recipe, candidate.provenance.data_sha256), []).append(index)
+    return tuple(_summarise(candidates, evaluations, members) for members in together.values() if len(members) > 1)
+
+
+def _summarise(
+    candidates: Sequence[Candidate], evaluations: Sequence[Evaluation], members: Sequence[int]
+) -> SeedSummary:
+    runs = [run for index in members if (run := candidates[index].run) is not None]
+    accuracy = [evaluations[index].accuracy for index in members]
+    macro_f1 = [evaluations[index].macro.f1 for index in members]
+    return SeedSummary(
+        recipe=runs[0].recipe.name,
+        models=tuple(candidates[index].name for index in members),
+        seeds=tuple(run.recipe.seed for run in runs),
+        accuracy_mean=float(np.mean(accuracy)),
+        accuracy_sd=float(np.std(accuracy, ddof=1)),
+        macro_f1_mean=float(np.mean(macro_f1)),
+        macro_f1_sd=float(np.std(macro_f1, ddof=1)),
+    )

@@ -1,0 +1,25 @@
+"""TensorFlow's "same" padding, for networks whose published code was written in it."""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SamePad(nn.Module):
+    """Pads as "same" does: ceil(side / stride) places for a window; an odd pixel goes below and to the right."""
+
+    def __init__(self, side: int, kernel: int, stride: int, value: float = 0.0) -> None:
+        super().__init__()
+        total = max(0, (math.ceil(side / stride) - 1) * stride + kernel - side)
+        self.widths = [total // 2, total - total // 2] * 2
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, H + total, W + total)."""
+        return F.pad(x, self.widths, value=self.value)
+
+
+def same_max_pool(side: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:
+    """Return a max pool that leaves ceil(side / stride) pixels along each axis."""
+    return nn.Sequential(SamePad(side, kernel, stride, -math.inf), nn.MaxPool2d(kernel, stride))

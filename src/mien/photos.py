@@ -1,0 +1,70 @@
+"""A photo on disk -> upright pixels; reading and the datasets made of picture files share it.
+
+In: the path of a JPEG, PNG, WebP or the like.  Out: (H, W, 3) uint8, BGR.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError
+
+PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError unless `path` is a file that holds something."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}; check the spelling.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+
+
+def read_photo(path: Path) -> NDArray[np.uint8]:
+    """Return (H, W, 3) BGR: turned upright by its EXIF flag, transparent parts white, 16 bits brought to 8.
+
+    Raises:
+        InputError: The file is missing, empty, truncated, or not a picture.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    check_file(path)
+    try:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path) as opened,
+        ):
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):
+                image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{path} is not a picture, whatever its name says; wanted JPEG, PNG, WebP or the like."
+        ) from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of these for broken files
+        raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of a photo once it is upright, from its header alone.
+
+    Raises:
+        InputError: The file is missing, empty, or not a picture.
+    """
+    from PIL import ExifTags, Image, UnidentifiedImageError
+
+    check_file(path)
+    try:
+        with Image.open(path) as opened:
+            sideways = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # 5 to 8 turn by a quarter
+            return (opened.height, opened.width) if sideways else opened.size
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path} is not a picture, whatever its name says ({error}).") from error

@@ -1,0 +1,190 @@
+"""Live pictures: a camera, a stream or a clip at its own speed -> the newest frame, readings without delay.
+
+In: the number of a camera, an address, or a file.  Out: Frame after Frame; those that came while the last one was read
+are dropped, so that what is seen is what is now.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from mien.errors import InputError
+from mien.reading.face_reading import FrameReading
+from mien.reading.reader import Reader
+from mien.reading.smoothing import Smoother
+from mien.reading.sources import Frame, frames, is_clip
+
+LONGEST_WAIT_S = 30.0  # between two attempts to open a stream that broke: 1, 2, 4 … seconds, and no more than this
+SILENCE_S = 10.0  # a stream that says nothing for so long is broken
+
+
+class Newest:
+    """Iterates over the newest frames of a live source; a thread reads them as they come.
+
+    Attributes:
+        dropped: Frames that came and were not taken.
+        trouble: What is wrong with the source now; "" if nothing is.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[], Iterator[Frame]],
+        *,
+        reconnects: bool,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            opened: Opens the source and yields its frames.
+            reconnects: Open it again when it breaks or ends after its first frame; otherwise its end is the end.
+            wait: Waits for an event or some seconds; a test passes its own.
+        """
+        self.dropped = 0
+        self.trouble = ""
+        self._opened = opened
+        self._reconnects = reconnects
+        self._wait = wait
+        self._frame: Frame | None = None
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mien live", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; a source that hangs is left to end with the process."""
+        self._closed.set()
+        self._thread.join(timeout=1)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the newest frame, again and again, until the source ends.
+
+        Raises:
+            InputError: The source cannot be opened, or breaks and is not one to try again.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._frame is not None or self._closed.is_set())
+                frame, self._frame = self._frame, None
+            if frame is None:
+                if self._error is not None:
+                    raise self._error
+                return
+            yield frame
+
+    def _work(self) -> None:
+        wait_s, seen = 1.0, False
+        try:
+            while not self._closed.is_set():
+                try:
+                    for frame in self._opened():
+                        self.trouble, wait_s, seen = "", 1.0, True
+                        with self._changed:
+                            self.dropped += self._frame is not None
+                            self._frame = frame
+                            self._changed.notify()
+                        if self._closed.is_set():
+                            return
+                    if not self._reconnects:
+                        return
+                    self.trouble = "the stream ended"
+                except InputError as error:
+                    if not (self._reconnects and seen):
+                        raise
+                    self.trouble = str(error)
+                self._wait(self._closed, wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        except BaseException as error:  # handed over, whatever it is
+            self._error = error
+        finally:
+            with self._changed:
+                self._closed.set()
+                self._changed.notify()
+
+
+def live(camera: str, *, clock: Callable[[], float] = time.monotonic) -> Newest:
+    """Return the newest frames of a camera, a stream or a clip.
+
+    Args:
+        camera: "0" and so on: a camera of this machine; an address such as rtsp://…; or a clip, played at its own
+            speed.
+        clock: Gives the time of frames that have none of their own.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if camera.isdecimal():
+        return Newest(lambda: _camera_frames(int(camera), clock), reconnects=True)
+    if "://" in camera:
+        return Newest(lambda: _stream_frames(camera, clock), reconnects=True)
+    if not is_clip(Path(camera)):
+        raise InputError(f"{camera} is no camera; give a number such as 0, an address such as rtsp://…, or a clip.")
+    return Newest(lambda: _paced(frames(Path(camera)), clock), reconnects=False)
+
+
+def _camera_frames(number: int, clock: Callable[[], float]) -> Iterator[Frame]:
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the sentence below says it
+    capture = cv2.VideoCapture(number)
+    try:
+        if not capture.isOpened():
+            raise InputError(f"Camera {number} cannot be opened; is it connected, and free?")
+        index = 0
+        while True:
+            good, image = capture.read()
+            if not good:
+                raise InputError(f"Camera {number} gives no more pictures; is it still connected?")
+            yield Frame(np.asarray(image, np.uint8), source=f"camera {number}", index=index, time_s=clock())
+            index += 1
+    finally:
+        capture.release()
+
+
+def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
+    import av
+
+    try:
+        with av.open(address, timeout=SILENCE_S) as container:
+            if not container.streams.video:
+                raise InputError(f"{address} has no video stream.")
+            for index, frame in enumerate(container.decode(video=0)):
+                image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                yield Frame(image, source=address, index=index, time_s=clock())
+    except av.FFmpegError as error:
+        raise InputError(f"{address} cannot be read ({error.strerror}); check the address and the network.") from error
+
+
+def _paced(clip: Iterator[Frame], clock: Callable[[], float]) -> Iterator[Frame]:
+    """Yield a clip's frames when their time has come."""
+    began_s = clock()
+    for frame in clip:
+        time.sleep(max(0.0, began_s + (frame.time_s or 0.0) - clock()))
+        yield frame
+
+
+class LiveReader:
+    """Reads live frames: tracked, and smoothed over the recent past, half the window late at most."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._finder = reader.finder()
+        self._smoother = Smoother(reader.smooth_s)
+
+    def read(self, frame: Frame) -> FrameReading:
+        """Return the faces of the next frame."""
+        (reading,) = self._reader.classify([self._finder.find(frame)])
+        self._smoother.add(reading)
+        return self._smoother.steady(reading, centre_s=(reading.time_s or 0.0) - self._reader.smooth_s / 2)

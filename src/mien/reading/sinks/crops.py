@@ -1,0 +1,67 @@
+"""Each face as a picture of its own, named so that it is found again.
+
+In: frames with their readings.  Out: `<source>-f<frame>-t<track>-<expression>.jpg` in one folder, the face upright.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from mien.errors import OutputError
+from mien.files import written_beside
+from mien.reading.face_reading import FrameReading
+from mien.reading.sources import Frame
+
+MARGIN = 0.25  # of the box, on each side: hair and chin belong to a face
+JPEG_QUALITY = 92
+
+
+class FaceCrops:
+    """Writes a JPEG for each face of each frame."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare to write into `folder`; it is made if it is not there."""
+        self._folder = folder
+        self._names: dict[str, str] = {}  # source -> the beginning of its names, which no other source shares
+
+    def __enter__(self) -> Self:
+        """Make the folder."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot make the folder {self._folder}: {error.strerror}.") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing: each picture is written whole."""
+
+    def write(self, frame: Frame, reading: FrameReading) -> None:
+        """Write the frame's faces."""
+        height, width = frame.image_bgr.shape[:2]
+        for face in reading.faces:
+            x, y, w, h = face.box_xywh_px
+            left, right = (round(min(max(side, 0), width)) for side in (x - MARGIN * w, x + w + MARGIN * w))
+            top, bottom = (round(min(max(side, 0), height)) for side in (y - MARGIN * h, y + h + MARGIN * h))
+            if right <= left or bottom <= top:
+                continue
+            number = f"face{face.face}" if face.track is None else f"t{face.track:03d}"
+            name = f"{self._name(frame.source)}-f{frame.index:06d}-{number}-{face.expression}.jpg"
+            part = np.ascontiguousarray(frame.image_bgr[top:bottom, left:right])
+            jpeg = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+            with written_beside(self._folder / name) as beside:
+                beside.write_bytes(jpeg.tobytes())
+
+    def _name(self, source: str) -> str:
+        """Return a beginning of its own, also for a.jpg beside a.png, or two folders with an a.jpg each."""
+        if source not in self._names:
+            stem, number = Path(source).stem or "image", 2
+            name = stem
+            while name in self._names.values():
+                name, number = f"{stem}-{number}", number + 1
+            self._names[source] = name
+        return self._names[source]

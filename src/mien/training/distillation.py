@@ -1,0 +1,110 @@
+"""Cross-fitted teachers: what networks that have not seen a face say of it, as targets for another network.
+
+In: a run whose recipe names teachers, and its training faces.  Out: (N, K) probabilities.
+
+A network that has learnt from a face gives its label back, wrong ones too. So the faces are dealt into folds, faces of
+one group together; each teacher is trained once for each fold on all the others, and answers for that fold alone.
+Every such training is a run folder inside the student's, so that the whole can stop anywhere and go on.
+
+    runs/mien-s-kd-001/
+      teachers/mien-s-fold-1-of-3/   a run folder
+      teachers/…
+      answers.npy                    (N, K) float32, the mean over teachers, in the order of the training faces
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from mien.data.faceset import FaceSet
+from mien.errors import RecipeError, TrainingError
+from mien.files import written_beside
+from mien.training.callbacks import Watcher
+from mien.training.fit import fit, start_of
+from mien.training.recipe import Recipe, load_recipe
+from mien.training.run_folder import RunFolder, TorchClassifier
+
+
+def check_teachers(recipe: Recipe) -> None:
+    """Raise RecipeError or TrainingError unless every teacher of a recipe could teach it."""
+    for name in recipe.teachers:
+        if Path(name).is_dir():
+            given = RunFolder(Path(name))
+            if not given.answers_path.is_file():
+                raise TrainingError(
+                    f"{name} has seen every training face, so its answers would repeat their labels; name its recipe, "
+                    "to train it on folds, or a run that had teachers, to use their answers again."
+                )
+        elif load_recipe(name).teachers:
+            raise RecipeError(f"Recipe {name} has teachers itself, and cannot be a teacher; give a finished run of it.")
+
+
+def cross_fit(run: RunFolder, learn: FaceSet, watcher: Watcher) -> NDArray[np.float32] | None:
+    """Return teachers' probabilities for the faces a run learns from, (N, K); None if its recipe names no teacher.
+
+    Trains what is not trained yet, and goes on where it stopped.
+
+    Raises:
+        TrainingError: A run given as a teacher answers for other faces.
+        TrainingStopped: Ctrl-C.
+    """
+    if not run.recipe.teachers:
+        return None
+    if not run.answers_path.is_file():
+        answers = np.mean([_answers(run, name, learn, watcher) for name in run.recipe.teachers], axis=0)
+        with written_beside(run.answers_path) as beside:
+            np.save(beside, answers.astype(np.float32))
+    return np.asarray(np.load(run.answers_path), np.float32)
+
+
+def deal(faces: FaceSet, folds: int, seed: int) -> NDArray[np.int8]:
+    """Return the fold of each face, (N,): groups kept together, classes spread evenly."""
+    fold_of = np.empty(len(faces), np.int8)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(faces.labels, faces.labels, faces.groups)):
+        fold_of[held_out] = fold
+    return fold_of
+
+
+def _answers(run: RunFolder, name: str, learn: FaceSet, watcher: Watcher) -> NDArray[np.float32]:
+    if Path(name).is_dir():
+        given = RunFolder(Path(name))
+        answers = np.load(given.answers_path)
+        if given.environment()["data_sha256"] != learn.sha256 or len(answers) != len(learn):
+            raise TrainingError(f"The teachers of {name} answered for other faces than {learn.name}'s; name a recipe.")
+        return np.asarray(answers, np.float32)
+    fold_of = deal(learn, run.recipe.folds, run.recipe.seed)
+    answers = np.empty((len(learn), len(learn.label_names)), np.float32)
+    for fold in range(run.recipe.folds):
+        held_out = np.flatnonzero(fold_of == fold)
+        teacher = _teacher_run(run, name, fold)
+        asked = learn.take(held_out)
+        if not teacher.finished:
+            fit(teacher, learn.take(np.flatnonzero(fold_of != fold)), asked, watcher=watcher)
+        classifier = TorchClassifier(teacher)
+        mirrored = asked.faces_u8[:, :, ::-1]
+        answers[held_out] = (classifier.probabilities(asked.faces_u8) + classifier.probabilities(mirrored)) / 2
+    return answers
+
+
+def _teacher_run(run: RunFolder, name: str, fold: int) -> RunFolder:
+    """Return the run folder of a teacher for one fold, made if it is not there."""
+    recipe, which = load_recipe(name), f"fold {fold + 1} of {run.recipe.folds}"
+    stem = f"{recipe.name}-{which}".replace("/", "-").replace(" ", "-")
+    path = run.path / "teachers" / stem
+    if not path.is_dir():
+        data = recipe.data.model_copy(update={"train": run.recipe.data.train, "validate_on": which})
+        path.parent.mkdir(exist_ok=True)
+        with written_beside(path) as beside:
+            made = RunFolder.make(beside, recipe.model_copy(update={"data": data}))
+            environment = run.environment() | {
+                "recipe_sha256": made.recipe.sha256(),
+                "seed": recipe.seed,
+                "start": start_of(recipe),
+                "compiled": recipe.compile == "on",
+            }
+            made.environment_path.write_text(json.dumps(environment, indent=2) + "\n")
+    return RunFolder(path)

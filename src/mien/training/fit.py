@@ -1,0 +1,167 @@
+"""One network fitted to one set of faces: what `train` does once, and cross-fitting once for each fold."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, TensorDataset
+
+from mien.data.faceset import FaceSet
+from mien.errors import OutputError, TrainingError
+from mien.models.plain_cnn import PlainNetwork
+from mien.models.pretrained import Pretrained, fill, read_pretrained
+from mien.models.registry import StartsFromData
+from mien.preprocess import InputSpec, network_input
+from mien.training.averaging import RunningMean
+from mien.training.batches import TrainingBatches, generator
+from mien.training.callbacks import EpochOrder, LastCheckpoint, LearningCurves, Metrics, StopOnInterrupt, Watcher
+from mien.training.hog_cache import hog_of, hog_of_looks
+from mien.training.module import VALIDATION_LOSS, TrainingModule
+from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement
+from mien.training.recipe import Recipe
+from mien.training.run_folder import RunFolder, network_logits
+from mien.training.targets import make_targets, vote_shares
+from mien.training.trackers import Tracker, open_trackers
+
+VALIDATION_BATCH = 512
+
+
+def fit(
+    run: RunFolder,
+    learn: FaceSet,
+    watch: FaceSet,
+    *,
+    answers: NDArray[np.float32] | None = None,
+    watcher: Watcher,
+    parallel: Parallel = ONE_PROCESS,
+    trackers: Sequence[Tracker] = (),
+) -> None:
+    """Train a run's network from its last checkpoint, or from the start, to the end.
+
+    Args:
+        run: The run, its environment written.
+        learn: Faces to learn from.
+        watch: Faces to validate on after each epoch, and to write predictions for at the end.
+        answers: (N, K) teachers' probabilities for the faces to learn from.
+        watcher: Told of each step and epoch.
+        parallel: Over which processes.
+        trackers: Where else the metrics go.
+
+    Raises:
+        TrainingError: The loss stopped being a number, or the disk is full.
+        TrainingStopped: Ctrl-C.
+    """
+    recipe, spec = run.recipe, run.recipe.input.spec()
+    environment = run.environment()
+    watcher.on_start(run)
+    network = _first_weights(run, learn, spec)
+    hog = _wants_hog(network, recipe)
+    folder = Path(environment["data_folder"])
+    batches = TrainingBatches(
+        learn.faces_u8,
+        make_targets(learn, recipe.targets, answers),
+        vote_shares(learn) if recipe.targets.vote_head else None,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        flip=recipe.augmentation.flip,
+        features=hog_of_looks(learn, spec, folder, watcher.on_preparing) if hog else None,
+    )
+    module = TrainingModule(
+        network,
+        recipe,
+        spec,
+        torch.from_numpy(np.bincount(learn.labels, minlength=len(learn.label_names))),
+        compiled=environment.get("compiled", False),
+    )
+    watch_inputs = network_input(watch.faces_u8, spec)
+    watch_tensors = [torch.from_numpy(watch_inputs), torch.from_numpy(watch.labels.astype(np.int64))]
+    if hog:
+        watch_tensors.append(hog_of(watch, spec, folder, watcher.on_preparing))
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its lines on accelerators and tips
+    trainer = pl.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator="auto",
+        devices=parallel.devices,
+        num_nodes=parallel.nodes,
+        strategy="auto" if parallel.processes == 1 else "ddp",
+        use_distributed_sampler=False,  # the batches know their part
+        precision="bf16-mixed" if environment["precision"] == "bf16" else "32-true",
+        callbacks=[
+            EpochOrder(batches),
+            RunningMean(recipe.ema_decay),
+            Metrics(run, watcher),
+            LearningCurves(run),
+            LastCheckpoint(run),
+            StopOnInterrupt(run),
+            *([EarlyStopping(VALIDATION_LOSS, patience=recipe.patience)] if recipe.patience else []),
+        ],
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip_norm,
+        default_root_dir=run.path,
+        logger=open_trackers(trackers, run) if parallel.leads else False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    with run.locked(), warnings.catch_warnings(), _room_for(run):
+        # Lightning advises worker processes; faces that lie in memory need none.
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        trainer.fit(
+            module,
+            batches,
+            DataLoader(TensorDataset(*watch_tensors), batch_size=VALIDATION_BATCH),
+            ckpt_path=run.checkpoint_path if run.checkpoint_path.is_file() else None,
+            weights_only=True,
+        )
+        check_agreement(trainer, module.network)
+    if trainer.is_global_zero:
+        run.write_predictions(network_logits(run.network(), watch_inputs), watch.labels, learn.label_names)
+
+
+@contextmanager
+def _room_for(run: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except OutputError as error:
+        raise TrainingError(
+            f"{error} The last whole checkpoint is kept; make room and go on with: mien train --resume {run.path}"
+        ) from error
+
+
+def start_of(recipe: Recipe) -> str:
+    """Return what a recipe's first weights are: "scratch", or a file of pretrained ones.
+
+    Raises:
+        WeightsError: The file is not there, or not what it should be.
+    """
+    return str(_pretrained(recipe) or "scratch")
+
+
+def _first_weights(run: RunFolder, learn: FaceSet, spec: InputSpec) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.recipe.seed)
+        network = run.new_network()
+    if isinstance(network, StartsFromData):
+        sample = torch.randperm(len(learn), generator=generator(run.recipe.seed))[: network.sample_faces].numpy()
+        network.initialise_from(torch.from_numpy(network_input(learn.faces_u8[np.sort(sample)], spec)))
+    pretrained = None if run.checkpoint_path.is_file() else _pretrained(run.recipe)
+    if pretrained is not None:
+        fill(network, pretrained)
+    return network
+
+
+def _pretrained(recipe: Recipe) -> Pretrained | None:
+    return read_pretrained(recipe.start.weights, recipe.start.file) if recipe.start else None
+
+
+def _wants_hog(network: torch.nn.Module, recipe: Recipe) -> bool:
+    """Return whether the network takes HOG that can be computed once: of faces that are mirrored at most."""
+    return isinstance(network, PlainNetwork) and network.hog is not None and recipe.augmentation.only_mirrors

@@ -1,0 +1,108 @@
+"""One training in several processes, on this machine or on several: Lightning's DDP, over gloo on processors.
+
+Each process takes its part of every batch and the gradients are averaged, so a recipe means the same with one process
+or with eight. The leader keeps the run folder; the others work in a scratch folder that goes when they end.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from mien.errors import TrainingError
+from mien.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Over which processes a training is spread.
+
+    Attributes:
+        devices: Processes on each machine; one for each GPU, where there are GPUs.
+        nodes: Machines.
+        node: Which of them this is, from 0; machine 0 leads and keeps the run.
+        leader: HOST:PORT at which the others find machine 0; only needed with several machines.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    node: int = 0
+    leader: str | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return self.devices * self.nodes
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that keeps the run."""
+        return self.node == 0 and int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise TrainingError unless the recipe can be trained so."""
+        if self.processes == 1:
+            return
+        if self.nodes > 1 and self.leader is None:
+            raise TrainingError(
+                f"--nodes {self.nodes} needs --leader HOST:PORT, the address of the machine with --node 0 and a port "
+                "that is free on it."
+            )
+        if not 0 <= self.node < self.nodes:
+            raise TrainingError(f"--node is 0 to {self.nodes - 1} with --nodes {self.nodes}; got {self.node}.")
+        if recipe.batch_size % self.processes:
+            raise TrainingError(
+                f"{self.processes} processes cannot share a batch of {recipe.batch_size} evenly; "
+                f"choose a multiple of {self.processes} with --set batch_size=…"
+            )
+        if recipe.teachers:
+            raise TrainingError(
+                "Teachers are trained by one process; train a recipe with teachers without --devices and --nodes."
+            )
+
+    def announce(self) -> None:
+        """Tell Lightning, which reads the environment, where the leader is and which machine this is."""
+        if self.leader is not None:
+            host, _, port = self.leader.rpartition(":")
+            os.environ |= {"MASTER_ADDR": host, "MASTER_PORT": port, "NODE_RANK": str(self.node)}
+
+    @contextmanager
+    def folder(self, out: Path) -> Iterator[Path]:
+        """Yield `out` to the leader, and a scratch folder to everyone else."""
+        if self.leads:
+            yield out
+            return
+        with tempfile.TemporaryDirectory(prefix="mien-") as scratch:
+            yield Path(scratch)
+
+    @contextmanager
+    def folder_with(self, run: Path) -> Iterator[Path]:
+        """Yield `run` to the leader, and a copy of it to everyone else."""
+        with self.folder(run) as folder:
+            if folder != run:
+                shutil.copytree(run, folder / run.name, ignore=shutil.ignore_patterns(".*"))
+                folder = folder / run.name
+            yield folder
+
+
+ONE_PROCESS = Parallel()
+
+
+def check_agreement(trainer: pl.Trainer, network: nn.Module) -> None:
+    """Raise TrainingError unless every process ended with the same weights, bit for bit."""
+    if trainer.world_size == 1:
+        return
+    weights = torch.cat([parameter.detach().double().flatten() for parameter in network.parameters()])
+    signature = torch.stack([weights.sum(), weights.abs().sum(), weights @ torch.arange(len(weights)).to(weights)])
+    everywhere = trainer.strategy.all_gather(signature)  # (processes, 3)
+    if not (everywhere == signature).all():
+        raise TrainingError(
+            f"The {trainer.world_size} processes ended with different weights; do not use this run, and report it."
+        )

@@ -1,0 +1,196 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.errors import InputError
+from mien.labels import EXPRESSIONS, UNSURE
+from mien.reading.face_reading import FaceReading, FrameReading
+from mien.reading.live import LiveReader, Newest, live
+from mien.reading.reader import Reader
+from mien.reading.snaps import SnapRule, Snaps
+from mien.reading.sources import Frame, frames
+
+BLANK = np.zeros((48, 64, 3), np.uint8)
+Mien = Callable[..., tuple[int, str, str]]
+
+
+def test_only_the_newest_frame_is_taken_and_the_others_are_counted() -> None:
+    go_on = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        yield Frame(BLANK, index=0, time_s=0.0)
+        go_on.wait(5)
+        yield from (Frame(BLANK, index=number, time_s=float(number)) for number in range(1, 6))
+
+    with Newest(source, reconnects=False) as newest:
+        taken = iter(newest)
+        assert next(taken).index == 0
+        go_on.set()
+        newest._thread.join(5)  # five frames come while the first is being read
+        assert [frame.index for frame in taken] == [5]
+        assert newest.dropped == 4
+
+
+def test_a_stream_that_breaks_is_opened_again_after_longer_and_longer_waits() -> None:
+    tries, waits = [0], list[float]()
+
+    def source() -> Iterator[Frame]:
+        tries[0] += 1
+        if tries[0] in (2, 3):
+            raise InputError("no network")
+        if tries[0] < 6:
+            yield Frame(BLANK, index=tries[0], time_s=0.0)
+
+    newest = Newest(source, reconnects=True, wait=lambda closed, s: waits.append(s) or len(waits) < 6 or closed.set())
+    with newest:
+        newest._thread.join(5)
+    assert waits[:5] == [1, 2, 4, 1, 1], "a picture resets the wait"
+    assert tries[0] == 6
+
+
+def test_a_stream_over_the_network_is_read_and_read_again_when_it_ends(served: tuple[Path, str], clip: Path) -> None:
+    folder, address = served
+    (folder / "clip.mp4").write_bytes(clip.read_bytes())
+    opened = live(f"{address}/clip.mp4", clock=lambda: 1.0)
+    opened._wait = lambda closed, seconds: time.sleep(0.01)
+    with opened:
+        indices = []
+        for frame in opened:
+            assert (frame.time_s, frame.image_bgr.shape) == (1.0, (320, 320, 3))
+            indices.append(frame.index)
+            if len(indices) > 1 and indices[-1] <= indices[-2]:
+                break
+    assert max(indices) <= 4, "it began anew"
+
+
+def test_what_cannot_be_opened_at_all_is_an_error_at_once(served: tuple[Path, str]) -> None:
+    with live(f"{served[1]}/nothing.mp4") as newest, pytest.raises(InputError, match="check the address"):
+        list(newest)
+    with live("99") as newest, pytest.raises(InputError, match="Camera 99 cannot be opened"):
+        list(newest)
+
+
+def test_a_clip_that_cannot_be_read_is_an_error_and_its_end_an_end(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_text("broken")
+    with live(str(tmp_path / "broken.mp4")) as newest, pytest.raises(InputError, match="cannot be read as a clip"):
+        list(newest)
+    with live(str(clip)) as newest:
+        read = list(newest)
+    assert 1 <= len(read) <= 5
+    assert len(read) + newest.dropped == 5
+    with pytest.raises(InputError, match=r"no camera; give a number such as 0, an address such as rtsp://"):
+        live("front door")
+
+
+def test_a_clip_plays_at_its_own_speed(clip: Path) -> None:
+    """Its last frame is due at 0.4 s; the clock here jumps so that only that much is waited for."""
+    now = [0.0]
+    slept: list[float] = []
+    original, time.sleep = time.sleep, lambda s: (slept.append(s), now.__setitem__(0, now[0] + s))[0]
+    try:
+        with live(str(clip), clock=lambda: now[0]) as newest:
+            newest._thread.join(5)
+    finally:
+        time.sleep = original
+    assert sum(slept) == pytest.approx(0.4)
+
+
+def test_live_readings_are_tracked_and_lag_half_the_window_at_most(astronaut: Path) -> None:
+    image = next(iter(frames(astronaut))).image_bgr
+    reader = Reader()
+    reads = LiveReader(reader)
+    shown = [reads.read(Frame(image, "camera 0", number, number / 25)) for number in range(20)]
+    assert [face.track for reading in shown for face in reading.faces] == [0] * 20
+    assert shown[0].faces[0].expression == shown[-1].faces[0].expression == "happy"
+
+
+def _reading(time_s: float, *expressions: str) -> FrameReading:
+    def face(expression: str) -> FaceReading:
+        sure = expression != UNSURE
+        values = tuple(0.7 if name == (expression if sure else "happy") else 0.05 for name in EXPRESSIONS)
+        return FaceReading("camera 0", 0, time_s, 0, (0, 0, 9, 9), 1.0, EXPRESSIONS, values, 0.5 if sure else 0.9, 0)
+
+    return FrameReading("camera 0", 0, time_s, tuple(face(expression) for expression in expressions))
+
+
+def _moments(rule: str, shows: list[tuple[str, ...]]) -> list[float]:
+    parsed = SnapRule.parse(rule, EXPRESSIONS)
+    return [n / 4 for n, expressions in enumerate(shows) if parsed.update(_reading(n / 4, *expressions))]
+
+
+def test_a_photo_is_taken_once_when_all_have_been_happy_for_a_second() -> None:
+    both, one = ("happy", "happy"), ("happy", "sad")
+    assert _moments("all happy for 1s", [one, *[both] * 10]) == [1.25]
+    assert _moments("all happy for 1s", [*[both] * 4, one, *[both] * 5, one, *[both] * 5]) == [2.25, 3.75]
+    assert _moments("all happy for 1s", [*[both] * 3, (), *[both] * 3]) == [], "nobody is not everybody"
+    assert _moments("all happy for 1s", [("happy", UNSURE)] * 9) == []
+    assert _moments("any sad for 0.5s", [one] * 9) == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [("smile", "is no rule for a photo"), ("all happi for 1s", "no expression 'happi'; did you mean happy")],
+)
+def test_a_rule_that_is_none_is_refused(rule: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        SnapRule.parse(rule, EXPRESSIONS)
+
+
+def test_photos_are_numbered_on_and_blurred_if_asked(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    reading = FrameReading("camera 0", 0, 0.0, (), hidden_xywh_px=((0.0, 0.0, 160.0, 120.0),))
+    first, second = (Snaps(tmp_path / "out", blur=blur).take(Frame(noise), reading) for blur in (False, True))
+    assert (first.name, second.name) == ("snap-001.jpg", "snap-002.jpg")
+    assert first.stat().st_size > 3 * second.stat().st_size, "the blurred one has no detail"
+
+
+def test_watch_says_what_changes_and_takes_the_photo(mien: Mien, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "photos"
+    code, said, err = mien("watch", "--camera", clip, "--snap-when", "all happy for 0s", "--out", out)
+    assert code == 0
+    assert "#0 happy" in said
+    assert "frames read" in err
+    (photo,) = {path for path in out.iterdir() if path.name == "snap-001.jpg"}
+    with Image.open(photo) as picture:
+        assert picture.size == (320, 320)
+
+
+def test_a_window_shows_the_drawn_frame_and_q_closes_it(
+    mien: Mien, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:                           QT5")
+    monkeypatch.setattr(cv2, "imshow", lambda name, image: shown.append(image), raising=False)
+    monkeypatch.setattr(cv2, "waitKey", lambda ms: ord("q"), raising=False)
+    code, _, err = mien("watch", "--window", "--camera", clip)
+    assert (code, len(shown)) == (0, 1)
+    assert "1 frames read" in err
+    assert shown[0].shape == (320, 320, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--camera", "nowhere"], "nowhere is no camera"),
+        (["--snap-when", "all happy for 1s"], "give both, or neither"),
+        (["--snap-when", "smile", "--out", "x"], "is no rule for a photo"),
+        (["--smooth", "soon"], "--smooth soon is no duration"),
+        (["--camera", "missing.mp4"], "There is no file missing.mp4"),
+        (["--window", "--camera", "missing.mp4"], "needs an OpenCV with windows"),
+    ],
+)
+def test_watch_refuses_in_one_sentence(
+    mien: Mien, arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = mien("watch", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,42 @@
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import mien
+from mien.errors import MissingExtraError
+
+
+def test_faces_show_themselves_in_a_notebook(astronaut: Path) -> None:
+    faces = mien.read(astronaut)
+    html = faces._repr_html_()
+    assert html == faces[0]._repr_html_()
+    assert "<b>happy</b>" in html
+    assert html.count("<tr>") == 7
+    assert html.count("data:image/png;base64,") == 1
+    assert not re.search(r"https?://|<script", html), "it loads nothing"
+    assert "no face found" in type(faces)()._repr_html_()
+
+
+def test_a_long_clip_shows_its_first_faces_and_counts_the_others(clip: Path) -> None:
+    faces = mien.read(clip)
+    many = type(faces)([*faces] * 10)
+    assert "and 16 more faces" in many._repr_html_()
+    assert many._repr_html_().count("<img") == 24
+
+
+def test_faces_turn_into_a_table(clip: Path) -> None:
+    faces = mien.read(clip)
+    frame = faces.to_frame()
+    assert list(frame["frame"]) == [0, 1, 3, 4]
+    assert list(frame["track"]) == [0, 0, 1, 1], "the blank frame between is a cut"
+    assert list(frame["happy"]) == [face.probabilities[3] for face in faces]
+    assert faces == list(faces)
+
+
+def test_without_pandas_a_table_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = mien.read(clip)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[pandas\]'"):
+        faces.to_frame()

@@ -1,0 +1,118 @@
+"""A reading that is killed goes on with its Parquet, and comes to the same table."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mien.errors import OutputError
+from mien.labels import EXPRESSIONS
+from mien.reading.reader import Reader
+from mien.reading.sinks.parquet import ParquetSink
+from tests.conftest import write_clip
+
+
+@pytest.fixture
+def files(astronaut: Path, tmp_path: Path) -> list[Path]:
+    """Two clips of two seconds, a face that moves, and a broken one between them."""
+    portrait = np.asarray(Image.open(astronaut).convert("RGB"))
+    views = [portrait[:200, 60 + 2 * number : 300 + 2 * number] for number in range(40)]
+    made = [write_clip(tmp_path / f"{name}.mp4", views, range(0, 2000, 50)) for name in "ac"]
+    (tmp_path / "b.mp4").write_text("broken")
+    return [made[0], tmp_path / "b.mp4", made[1]]
+
+
+def _read(files: list[Path], out: Path, *, resume: bool = False) -> list[str]:
+    reader = Reader()
+    sink = ParquetSink(out, EXPRESSIONS, settings=reader.settings(files), resume=resume)
+    begun = sink.begun() if resume else None
+    with sink:
+        return reader.read_into([sink], files, begun=begun).failures
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mien.reading.reader import Reader
+from mien.reading.sinks import parquet
+parquet.PART_ROWS = 10
+out, after, *files = sys.argv[1:]
+files, left = [Path(file) for file in files], int(after)
+reader = Reader()
+
+def count(reading):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with parquet.ParquetSink(Path(out), reader.classifier.card.labels, settings=reader.settings(files)) as sink:
+    reader.read_into([sink], files, on_frame=count)
+"""
+
+
+@pytest.mark.parametrize("after", [25, 65])
+def test_a_killed_reading_goes_on_to_the_same_table(files: list[Path], tmp_path: Path, after: int) -> None:
+    out = tmp_path / "out.parquet"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(out), str(after), *map(str, files)], capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert not out.exists()
+    begun = ParquetSink(out, EXPRESSIONS, settings=Reader().settings(files), resume=True).begun()
+    assert begun is not None
+    assert 0 < begun.rows < after, "whole parts only"
+    failures = _read(files, out, resume=True)
+    _read(files, tmp_path / "whole.parquet")
+    resumed, whole = pq.read_table(out), pq.read_table(tmp_path / "whole.parquet")
+    for column in ("source", "frame", "time_s", "face", "track", "expression"):
+        assert resumed[column].to_pylist() == whole[column].to_pylist(), column
+    assert np.abs(np.subtract(resumed["happy"], whole["happy"])).max() < 0.05
+    assert len(failures) == 1, "the broken file is named again"
+    assert not (tmp_path / ".out.parquet.parts").exists()
+
+
+def test_after_ctrl_c_all_rows_stay(files: list[Path], tmp_path: Path) -> None:
+    reader, out, left = Reader(), tmp_path / "out.parquet", [30]
+
+    def stop(reading: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    sink = ParquetSink(out, EXPRESSIONS)
+    with pytest.raises(KeyboardInterrupt), sink:
+        reader.read_into([sink], files, on_frame=stop)
+    begun = sink.begun()
+    assert begun is not None
+    assert (begun.rows, begun.frame, begun.tracks) == (30, 29, 1)
+
+
+def test_other_settings_cannot_go_on(files: list[Path], tmp_path: Path) -> None:
+    sink = ParquetSink(tmp_path / "out.parquet", EXPRESSIONS, settings="one")
+    with pytest.raises(KeyboardInterrupt), sink:
+        for frame, reading in Reader().readings(frame_source(files[0])):
+            sink.write(frame, reading)
+        raise KeyboardInterrupt
+    with pytest.raises(OutputError, match="was begun with other settings or files"):
+        ParquetSink(tmp_path / "out.parquet", EXPRESSIONS, settings="another", resume=True)
+
+
+def frame_source(file: Path):  # type: ignore[no-untyped-def]
+    from mien.reading.sources import frames
+
+    return frames(file)
+
+
+def test_a_finished_table_is_known_as_such(files: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    assert not ParquetSink(out, EXPRESSIONS, settings="x", resume=True).finished
+    with ParquetSink(out, EXPRESSIONS, settings="x") as sink:
+        Reader().read_into([sink], files[:1])
+    assert ParquetSink(out, EXPRESSIONS, settings="x", resume=True).finished
+    assert not ParquetSink(out, EXPRESSIONS, settings="y", resume=True).finished

@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mien.errors import InputError
+from mien.photos import photo_size, read_photo
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_from_the_header_is_that_of_the_upright_photo(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (60, 40)).save(tmp_path / "photo.jpg", exif=exif)
+    height, width = read_photo(tmp_path / "photo.jpg").shape[:2]
+    assert photo_size(tmp_path / "photo.jpg") == (width, height)
+
+
+@pytest.mark.parametrize("function", [photo_size, read_photo])
+def test_what_is_no_photo_is_named(tmp_path: Path, function: object) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    for name, sentence in (("text", "is not a picture"), ("empty", "is empty"), ("missing", "There is no file")):
+        with pytest.raises(InputError, match=sentence):
+            function(tmp_path / f"{name}.jpg")  # type: ignore[operator]

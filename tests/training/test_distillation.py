@@ -1,0 +1,133 @@
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from mien.data.faceset import FaceSet
+from mien.errors import MienError, RecipeError, TrainingError, TrainingStopped
+from mien.training.callbacks import StepProgress, Watcher
+from mien.training.distillation import deal
+from mien.training.recipe import load_recipe
+from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.train import resume, train
+from tests.conftest import TINY, drawn_faceset
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe of the tiny net."""
+    path = tmp_path_factory.mktemp("recipes") / "teacher.yaml"
+    recipe = load_recipe("mien-s", [*TINY, "name=teacher", "epochs=6", "precision=fp32"])
+    path.write_text(recipe.to_yaml())
+    return path
+
+
+def _student(teacher: Path | str, *more: str) -> list[str]:
+    return [*TINY, "name=student", "epochs=3", "precision=fp32", f"teachers=[{teacher}]", *more]
+
+
+@pytest.fixture(scope="module")
+def taught(teacher: Path, faceset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished student of three cross-fitted teachers."""
+    out = tmp_path_factory.mktemp("taught")
+    return train(load_recipe("mien-s", _student(teacher)), data=faceset_folder, out=out)
+
+
+def test_folds_keep_groups_together_and_classes_even() -> None:
+    faces = drawn_faceset(420)
+    groups = np.arange(420, dtype=np.int32)
+    groups[7:14] = groups[:7]  # seven faces have a twin
+    twins: FaceSet = replace(faces, groups=groups)
+    fold_of = deal(twins, 3, seed=0)
+    np.testing.assert_array_equal(fold_of[7:14], fold_of[:7])
+    assert np.bincount(fold_of).tolist() == pytest.approx([140, 140, 140], abs=8)
+    for label in range(7):
+        assert np.bincount(fold_of[faces.labels == label], minlength=3).tolist() == pytest.approx([20] * 3, abs=3)
+    assert (deal(twins, 3, seed=0) == fold_of).all()
+    assert (deal(twins, 3, seed=1) != fold_of).any()
+
+
+def test_each_teacher_answers_for_the_faces_it_has_not_seen(taught: RunFolder, faceset: FaceSet) -> None:
+    learn = faceset.split("Training")
+    fold_of = deal(learn, 3, taught.recipe.seed)
+    answers = np.load(taught.answers_path)
+    np.testing.assert_allclose(answers.sum(1), 1, atol=1e-5)
+    for fold in range(3):
+        teacher = RunFolder(taught.path / "teachers" / f"teacher-fold-{fold + 1}-of-3")
+        held_out = learn.take(np.flatnonzero(fold_of == fold))
+        _, labels = teacher.predictions()
+        np.testing.assert_array_equal(labels, held_out.labels)
+        assert teacher.card().score.split == f"fold {fold + 1} of 3"
+        classifier = TorchClassifier(teacher)
+        both = classifier.probabilities(held_out.faces_u8), classifier.probabilities(held_out.faces_u8[:, :, ::-1])
+        np.testing.assert_allclose(answers[fold_of == fold], np.mean(both, axis=0), atol=1e-6)
+    assert (answers.argmax(1) == learn.labels).mean() > 0.5, "they have learnt; chance is 1/7"
+
+
+class Stop(Watcher):
+    """Presses Ctrl-C at the n-th step it hears of."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def on_step(self, progress: StepProgress) -> None:
+        self._left -= 1
+        if self._left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_teachers_and_student_are_one_resumable_run(
+    taught: RunFolder, teacher: Path, faceset_folder: Path, tmp_path: Path
+) -> None:
+    """Stopped in the second teacher, then in the student: the weights are those of the run that was left alone."""
+    with pytest.raises(TrainingStopped):
+        train(load_recipe("mien-s", _student(teacher)), data=faceset_folder, out=tmp_path, watcher=Stop(at=20))
+    run = RunFolder(tmp_path / "student-001")
+    assert [path.name for path in sorted((run.path / "teachers").iterdir())][-1] == "teacher-fold-2-of-3"
+    with pytest.raises(TrainingStopped):
+        resume(run, watcher=Stop(at=24))
+    assert run.answers_path.is_file()
+    whole, stopped = taught.network().state_dict(), resume(run).network().state_dict()
+    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+
+def test_answers_are_used_again(taught: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
+    again = train(load_recipe("mien-s", _student(taught.path, "seed=1")), data=faceset_folder, out=tmp_path)
+    assert not (again.path / "teachers").exists()
+    np.testing.assert_array_equal(np.load(again.answers_path), np.load(taught.answers_path))
+
+
+def test_answers_for_other_faces_are_refused(taught: RunFolder, tmp_path: Path) -> None:
+    other = tmp_path / "other.faceset"
+    drawn_faceset(210, seed=1).save(other)
+    with pytest.raises(TrainingError, match="answered for other faces than drawn's"):
+        train(load_recipe("mien-s", _student(taught.path)), data=other, out=tmp_path)
+
+
+def test_who_cannot_teach(tiny_run: RunFolder, teacher: Path, faceset_folder: Path, tmp_path: Path) -> None:
+    nested = tmp_path / "nested.yaml"
+    nested.write_text(yaml.safe_dump(yaml.safe_load(teacher.read_text()) | {"teachers": ["mien-s"]}))
+    cases: list[tuple[str, type[MienError], str]] = [
+        (str(tiny_run.path), TrainingError, "has seen every training face"),
+        (str(nested), RecipeError, "has teachers itself"),
+        ("mien-z", RecipeError, "There is no recipe 'mien-z'"),
+    ]
+    for name, error, words in cases:
+        with pytest.raises(error, match=words):
+            train(load_recipe("mien-s", _student(name)), data=faceset_folder, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_shares_beyond_the_whole_are_refused(teacher: Path) -> None:
+    with pytest.raises(RecipeError, match="together they are at most 1"):
+        load_recipe("mien-s", _student(teacher, "targets.vote_share=0.6"))
+
+
+def test_a_run_without_its_teachers_folder_still_evaluates(taught: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(taught.path, tmp_path / "moved", ignore=shutil.ignore_patterns("teachers", "answers.npy"))
+    assert RunFolder(tmp_path / "moved").card().score == taught.card().score

@@ -1,0 +1,109 @@
+"""Several processes train one network; here two on loopback, as `mien train --devices 2` and as two machines would."""
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mien.errors import TrainingError
+from mien.training.parallel import Parallel, check_agreement
+from mien.training.recipe import load_recipe
+from mien.training.run_folder import RunFolder
+from tests.conftest import ROOT, TINY
+
+RECIPE = load_recipe("mien-s", TINY)
+SETTINGS = [*TINY, "epochs=8", "batch_size=36", "precision=fp32"]
+
+
+def _command(faceset_folder: Path, out: Path, *more: str) -> list[str]:
+    words = [word for setting in SETTINGS for word in ("--set", setting)]
+    return [sys.executable, "-m", "mien", "train", "mien-s", "--data", str(faceset_folder), "--out", str(out)] + [
+        *words,
+        *more,
+    ]
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("MASTER_ADDR", "MASTER_PORT")}
+    return kept | {"OMP_NUM_THREADS": "1"}
+
+
+def test_two_processes_learn_what_one_does_and_end_with_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
+    """`check_agreement` would end the run with an error if their weights differed; the last test shows that it can."""
+    for more in ([], ["--devices", "2"]):
+        done = subprocess.run(
+            _command(faceset_folder, tmp_path, *more), env=_environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-001", "tiny-002"], "only the leader keeps a run"
+    one, two = (RunFolder(tmp_path / name) for name in ("tiny-001", "tiny-002"))
+    assert len(two.metrics()) == 8
+    for run in (one, two):
+        assert run.card().score.accuracy > 0.5, "chance is 1/7"
+    assert two.card().score.accuracy == pytest.approx(one.card().score.accuracy, abs=0.25)  # 35 faces
+
+
+def test_the_documents_two_commands_train_on_two_machines(faceset_folder: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        here = f"127.0.0.1:{free.getsockname()[1]}"
+    page = (ROOT / "docs" / "training.md").read_text()
+    commands = re.findall(r"^mien (train .*--leader) \S+$", page, re.MULTILINE)
+    assert len(commands) == 2
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    machines = []
+    for name, command in zip(("first", "second"), commands, strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "fer2013.faceset").symlink_to(faceset_folder)
+        machines.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "mien", *shlex.split(command), here, *settings],
+                cwd=tmp_path / name,
+                env=_environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    printed = [machine.communicate(timeout=300)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], printed
+    assert RunFolder(tmp_path / "first" / "runs" / "tiny-001").finished
+    assert not (tmp_path / "second" / "runs").exists(), "the second machine keeps nothing"
+    assert "epoch   8" in printed[0]
+    assert "epoch   8" not in printed[1]
+
+
+@pytest.mark.parametrize(
+    ("parallel", "changes", "words"),
+    [
+        (Parallel(nodes=2), [], "--nodes 2 needs --leader HOST:PORT"),
+        (Parallel(nodes=2, node=2, leader="a:1"), [], "--node is 0 to 1 with --nodes 2; got 2"),
+        (Parallel(devices=3), ["batch_size=35"], "3 processes cannot share a batch of 35"),
+        (Parallel(devices=2), ["batch_size=36", "teachers=[mien-s]"], "Teachers are trained by one process"),
+    ],
+)
+def test_what_cannot_be_spread(parallel: Parallel, changes: list[str], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        parallel.check(load_recipe("mien-s", [*TINY, *changes]))
+    Parallel().check(RECIPE)
+
+
+def test_different_weights_are_noticed() -> None:
+    network = nn.Linear(2, 2)
+
+    def trainer(change: float) -> Any:
+        strategy = SimpleNamespace(all_gather=lambda x: torch.stack([x, x + change]))
+        return SimpleNamespace(world_size=2, strategy=strategy)
+
+    check_agreement(trainer(0.0), network)
+    with pytest.raises(TrainingError, match="The 2 processes ended with different weights"):
+        check_agreement(trainer(1e-9), network)
