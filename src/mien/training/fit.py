@@ -24,7 +24,7 @@ from mien.training.batches import TrainingBatches, generator
 from mien.training.callbacks import EpochOrder, LastCheckpoint, LearningCurves, Metrics, StopOnInterrupt, Watcher
 from mien.training.hog_cache import hog_of, hog_of_looks
 from mien.training.module import VALIDATION_LOSS, TrainingModule
-from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement
+from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement, part
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder, network_logits
 from mien.training.targets import make_targets, vote_shares
@@ -122,6 +122,7 @@ def fit(
             weights_only=True,
         )
         check_agreement(trainer, module.network)
+        part(trainer)
     if trainer.is_global_zero:
         run.write_predictions(network_logits(run.network(), watch_inputs), watch.labels, learn.label_names)
 

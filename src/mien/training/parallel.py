@@ -95,6 +95,17 @@ class Parallel:
 ONE_PROCESS = Parallel()
 
 
+def part(trainer: pl.Trainer) -> None:
+    """Take the group of processes down, in every process at once.
+
+    Left to the interpreter's end, gloo's threads are torn down while they run, and a process that did all its work
+    now and then aborts with "terminate called without an active exception".
+    """
+    if trainer.world_size > 1 and torch.distributed.is_initialized():
+        trainer.strategy.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def check_agreement(trainer: pl.Trainer, network: nn.Module) -> None:
     """Raise TrainingError unless every process ended with the same weights, bit for bit."""
     if trainer.world_size == 1:
