@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.models.dropout import Dropout
 from mien.models.plain_cnn import glorot_weights
 from mien.models.registry import register
 from mien.models.same_padding import SamePad, same_max_pool
@@ -68,7 +69,7 @@ def gudi(channels: int, classes: int, view_px: int) -> nn.Module:
         "pad3": SamePad(quarter, kernel=4, stride=1),
         "conv3": nn.Conv2d(64, 128, 4),
         "relu3": nn.ReLU(),
-        "dropout3": nn.Dropout(0.3),
+        "dropout3": Dropout(0.3),
         "flatten": nn.Flatten(),
         "affine1": nn.Linear(128 * quarter * quarter, 3072),
         "relu4": nn.ReLU(),

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mien.errors import ModelError
 from mien.models import hog
+from mien.models.dropout import Dropout
 from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
 
 
@@ -103,11 +104,11 @@ def _conv_layers(number: int, channels: int, conv: ConvBlock) -> OrderedDict[str
         layers[f"norm{number}"] = nn.BatchNorm2d(conv.out)
     layers[f"relu{number}"] = nn.ReLU()
     if conv.dropout:
-        layers[f"dropout{number}"] = nn.Dropout(conv.dropout)
+        layers[f"dropout{number}"] = Dropout(conv.dropout)
     if conv.pool:
         layers[f"pool{number}"] = nn.MaxPool2d(conv.pool)
     if conv.dropout_after_pool:
-        layers[f"pool_dropout{number}"] = nn.Dropout(conv.dropout_after_pool)
+        layers[f"pool_dropout{number}"] = Dropout(conv.dropout_after_pool)
     return layers
 
 
@@ -118,7 +119,7 @@ def _affine_layers(number: int, values: int, affine: AffineBlock) -> OrderedDict
         layers[f"norm{number}"] = nn.BatchNorm1d(affine.out)
     layers[f"relu{number}"] = nn.ReLU()
     if affine.dropout:
-        layers[f"dropout{number}"] = nn.Dropout(affine.dropout)
+        layers[f"dropout{number}"] = Dropout(affine.dropout)
     return layers
 
 
