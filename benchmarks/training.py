@@ -5,6 +5,7 @@
 - mien: `mien.training.train`, as `mien train` runs it, augmentation and all; faces/s of the second epoch.
 - usual: a Dataset of PIL pictures with a transform for each, a DataLoader with two workers, fp32, contiguous.
 - ceiling: the same network and optimiser on one batch that lies in memory, no augmentation, at mien's precision.
+- of ceiling: mien's share of it.
 - of bf16: the share of this machine's own rate for a bf16 product of 2048 x 2048 matrices that mien's
   multiply-accumulates come to (forward once, backward twice).
 
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
@@ -107,7 +108,8 @@ def main() -> None:
     learn = faceset.split("Training").take(slice(0, FACES))
     small = faceset.take(np.r_[np.flatnonzero(faceset.splits == 0)[:FACES], np.flatnonzero(faceset.splits == 1)[:256]])
     bf16 = native_bf16()
-    table = Table("recipe", "mien", "usual", "mien / usual", "ceiling", "mien / ceiling", "of bf16")
+    console = Console()
+    table = Table(Column("recipe", no_wrap=True), "mien", "usual", "times usual", "ceiling", "of ceiling", "of bf16")
     table.title = f"faces/s, medians of {ROUNDS}, {torch.get_num_threads()} threads, {'bf16' if bf16 else 'fp32'}"
     for name in names:
         recipe = load_recipe(name, ["epochs=2"])
@@ -115,7 +117,8 @@ def main() -> None:
         labels = torch.from_numpy(learn.labels[: recipe.batch_size].astype(np.int64))
         again = [(one, labels)] * (FACES // recipe.batch_size)
         rounds: list[tuple[float, float, float, float]] = []
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            console.print(f"{name}, round {number + 1} of {ROUNDS} …")
             loader = DataLoader(PictureDataset(learn, recipe), recipe.batch_size, shuffle=True, num_workers=2)
             rounds.append(
                 (
@@ -138,7 +141,7 @@ def main() -> None:
             f"{ratios[1]:.0%}",
             f"{share:.0%}",
         )
-    Console().print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":
