@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.models.convolution import Conv2d
 from mien.models.registry import register
 
 LOGIT_SCALE = 0.25  # with unit-scale filters, unscaled logits diverge at the rates that work best
@@ -85,9 +86,9 @@ class MienNet(nn.Module):
         return logits
 
 
-def identity_conv(channels_in: int, channels: int) -> nn.Conv2d:
+def identity_conv(channels_in: int, channels: int) -> Conv2d:
     """Return a 3x3 convolution without bias whose first filters pass their input on (Jordan 2024, 3.1)."""
-    conv = nn.Conv2d(channels_in, channels, 3, padding=1, bias=False)
+    conv = Conv2d(channels_in, channels, 3, padding=1, bias=False)
     nn.init.dirac_(conv.weight.data[: min(channels_in, channels)])
     return conv
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mien.errors import ModelError
 from mien.models import hog
+from mien.models.convolution import Conv2d
 from mien.models.dropout import Dropout
 from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
 
@@ -99,7 +100,7 @@ class PlainNetwork(nn.Module):
 
 def _conv_layers(number: int, channels: int, conv: ConvBlock) -> OrderedDict[str, nn.Module]:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers[f"conv{number}"] = nn.Conv2d(channels, conv.out, conv.kernel, conv.stride, conv.zeros)
+    layers[f"conv{number}"] = Conv2d(channels, conv.out, conv.kernel, conv.stride, conv.zeros)
     if conv.norm:
         layers[f"norm{number}"] = nn.BatchNorm2d(conv.out)
     layers[f"relu{number}"] = nn.ReLU()

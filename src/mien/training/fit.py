@@ -23,6 +23,7 @@ from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches, generator
 from mien.training.callbacks import EpochOrder, LastCheckpoint, LearningCurves, Metrics, StopOnInterrupt, Watcher
 from mien.training.hog_cache import hog_of, hog_of_looks
+from mien.training.memory import keep_freed_memory
 from mien.training.module import VALIDATION_LOSS, TrainingModule
 from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement, part
 from mien.training.recipe import Recipe
@@ -58,6 +59,7 @@ def fit(
         TrainingError: The loss stopped being a number, or the disk is full.
         TrainingStopped: Ctrl-C.
     """
+    keep_freed_memory()
     recipe, spec = run.recipe, run.recipe.input.spec()
     environment = run.environment()
     watcher.on_start(run)

@@ -32,7 +32,8 @@ class MuonAndSGD(Optimizer):
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
-                gradient = weight.grad.add(weight, alpha=group["weight_decay"])
+                decay = group["weight_decay"]
+                gradient = weight.grad.add(weight, alpha=decay) if decay else weight.grad
                 state = self.state[weight]
                 if "momentum" not in state:
                     state["momentum"] = torch.zeros_like(weight)
@@ -40,7 +41,9 @@ class MuonAndSGD(Optimizer):
                 direction = gradient.add(momentum, alpha=group["momentum"])
                 if group["muon"]:
                     weight.mul_(len(weight) ** 0.5 / weight.norm())
-                    direction = orthogonalised(direction.flatten(1)).view_as(weight)
+                    # Channels last, as filters lie in memory; the order of a matrix's columns makes no difference.
+                    filters = direction.permute(0, 2, 3, 1)
+                    direction = orthogonalised(filters.flatten(1)).view_as(filters).permute(0, 3, 1, 2)
                 weight.add_(direction, alpha=-group["lr"])
         return loss
 
