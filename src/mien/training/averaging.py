@@ -1,5 +1,6 @@
 """The final weights: a running mean over steps (EMA), which follows quickly at first and slowly later."""
 
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -12,8 +13,11 @@ class RunningMean(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def average(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        def average(means: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
             keep = min(decay, (1 + int(updates)) / (10 + int(updates)))
-            return mean + (1 - keep) * (current - mean)
+            if means[0].is_floating_point():
+                torch._foreach_lerp_(means, current, 1 - keep)  # a fifth of the time of a formula for each tensor
+            else:  # how many batches a norm has seen
+                torch._foreach_copy_(means, current)
 
-        super().__init__(avg_fn=average)
+        super().__init__(multi_avg_fn=average)
