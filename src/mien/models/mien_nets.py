@@ -63,15 +63,23 @@ class MienNet(nn.Module):
 
     sample_faces: int | None = 2048  # a quarter of a million patches: enough for the stem's covariance of 16 values
 
-    def __init__(self, channels: int, classes: int, *, stride: int, widths: tuple[int, ...], residuals: int) -> None:
+    def __init__(self, channels: int, classes: int, *, stride: int, groups: tuple[tuple[int, bool, int], ...]) -> None:
+        """Build the network.
+
+        Args:
+            channels: Of the input.
+            classes: To tell apart.
+            stride: Of the stem.
+            groups: For each its width, whether it pools, and how many residual convolutions follow.
+        """
         super().__init__()
         self.stem = WhitenedStem(channels, size=4, stride=stride)
-        channels_in = (self.stem.out_channels, *widths)
-        last = len(widths) - 1
-        self.groups = nn.Sequential(
-            *(Group(channels_in[i], width, pool=i < last, residuals=residuals) for i, width in enumerate(widths))
-        )
-        self.head = nn.Linear(2 * widths[-1], classes, bias=False)
+        made, channels_in = [], self.stem.out_channels
+        for width, pool, residuals in groups:
+            made.append(Group(channels_in, width, pool=pool, residuals=residuals))
+            channels_in = width
+        self.groups = nn.Sequential(*made)
+        self.head = nn.Linear(2 * channels_in, classes, bias=False)
 
     def initialise_from(self, inputs: Tensor) -> None:
         """Fit the stem to a batch of unaugmented inputs, (N, C, H, W)."""
@@ -80,8 +88,8 @@ class MienNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (N, classes), for inputs of (N, C, H, W); any H = W of 16 or more."""
         x = self.stem(x)  # (N, 1, 44, 44) -> (N, 32, 22, 22) at stride 2
-        x = self.groups(x)  # -> (N, widths[-1], 5, 5)
-        x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)  # -> (N, 2 * widths[-1])
+        x = self.groups(x)  # -> (N, 320, 5, 5)
+        x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)  # -> (N, 640)
         logits: Tensor = self.head(x) * LOGIT_SCALE
         return logits
 
@@ -103,16 +111,16 @@ def bias_norm(channels: int) -> nn.BatchNorm2d:
 @register("mien-s", source="ours, after Jordan 2024", view_px=44)
 def mien_s(channels: int, classes: int, view_px: int) -> nn.Module:
     """Return the small net: 2.1 M parameters, 89 M multiply-accumulates at 44 px."""
-    return MienNet(channels, classes, stride=2, widths=(96, 192, 320), residuals=1)
+    return MienNet(channels, classes, stride=2, groups=((96, True, 1), (192, True, 1), (320, False, 1)))
 
 
 @register("mien-xs", source="ours, after Jordan 2024", view_px=44)
 def mien_xs(channels: int, classes: int, view_px: int) -> nn.Module:
     """Return the smallest net for use: 147 k parameters, 10 M multiply-accumulates at 44 px."""
-    return MienNet(channels, classes, stride=2, widths=(32, 48, 80), residuals=1)
+    return MienNet(channels, classes, stride=2, groups=((32, True, 1), (48, True, 1), (80, False, 1)))
 
 
 @register("mien-tiny", source="for tests and first tries", view_px=44)
 def mien_tiny(channels: int, classes: int, view_px: int) -> nn.Module:
     """Return a net that trains in seconds: 16 k parameters; for tests and first tries, not for use."""
-    return MienNet(channels, classes, stride=2, widths=(16, 24, 32), residuals=0)
+    return MienNet(channels, classes, stride=2, groups=((16, True, 0), (24, True, 0), (32, False, 0)))
