@@ -7,6 +7,7 @@
     ├── DataError           a dataset on disk that is not what it should be
     │   └── LabelError      a label outside the dataset's codes
     ├── RecipeError         an unknown recipe, an unknown or impossible setting
+    ├── StudyError          an unknown study, or a file or folder that is not one
     ├── ModelError          an unknown model, or a model file that is not one of ours
     ├── WeightsError        a file with the wrong SHA-256, or a download that failed
     ├── DetectorError       an unknown face detector, or one whose model is not at hand
@@ -49,6 +50,10 @@ class LabelError(DataError):
 
 class RecipeError(MienError):
     """An unknown recipe, or a setting it does not know or cannot have."""
+
+
+class StudyError(MienError):
+    """An unknown study, a study file that says something impossible, or a folder that holds another study."""
 
 
 class ModelError(MienError):
