@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mien.evaluation.report.page import accuracy, p_value, points, share
 from mien.studies.compared import Cell, ComparedTable, Report
 from mien.studies.report import words
-from mien.studies.report.page import HOW_TO_READ, missing_of
+from mien.studies.report.page import HOW_TO_READ, behind, missing_of
 from mien.studies.study import Column
 
 
@@ -65,7 +65,8 @@ def _cells(column: Column, cell: Cell) -> list[str]:
 
 def _note(table: ComparedTable) -> str:
     missing = missing_of(table)
-    parts = [table.note or "", HOW_TO_READ, f"–: {'; '.join(missing)}." if missing else ""]
+    faces = f"Ours: {behind(table)}, ± one standard error." if behind(table) else ""
+    parts = [table.note or "", faces, HOW_TO_READ, f"–: {'; '.join(missing)}." if missing else ""]
     return " ".join(filter(None, parts))
 
 

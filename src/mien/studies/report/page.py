@@ -7,13 +7,13 @@ from markupsafe import Markup
 
 from mien.card import LIMITS
 from mien.evaluation.report.drawing import Drawing
-from mien.evaluation.report.page import page_environment
+from mien.evaluation.report.page import NBSP, page_environment
 from mien.studies.compared import ComparedTable, Report
 from mien.studies.report import words
 from mien.studies.study import Column
 
 HOW_TO_READ = (
-    "Ours ± one standard error. Differences of shares have the 95 % interval of two shares of independent faces "
+    "Differences of shares have the 95 % interval of two shares of independent faces "
     "(Newcombe), those of macro F1 our bootstrap interval; bold where it leaves out zero."
 )
 
@@ -38,6 +38,7 @@ def render(report: Report, drawings: Sequence[Drawing]) -> str:
             width=width,
             first_measured=first_measured,
             missing_of=missing_of,
+            behind=behind,
             limits=LIMITS,
             version=version("mien"),
             svg=Markup,
@@ -60,3 +61,16 @@ def missing_of(table: ComparedTable) -> list[str]:
     """Return why values of a table are missing, each reason once."""
     reasons = (cell.missing for row in table.rows for cell in row.cells if cell.missing)
     return list(dict.fromkeys(reasons))
+
+
+def behind(table: ComparedTable) -> str:
+    """Return how many faces are behind our values, by column where they differ: "n = 3,589"."""
+    most = {
+        column.name: max((row.cells[k].n for row in table.rows), default=0)
+        for k, column in enumerate(table.columns)
+        if column.measure not in (None, "support", "seconds", "train_accuracy", "train_loss")
+    }
+    counts = {name: n for name, n in most.items() if n}
+    if len(set(counts.values())) == 1:
+        return f"n{NBSP}={NBSP}{next(iter(counts.values())):,} faces"
+    return ", ".join(f"{name} n{NBSP}={NBSP}{n:,} faces" for name, n in counts.items())
