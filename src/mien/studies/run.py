@@ -8,9 +8,11 @@ import torch
 
 from mien.errors import TrainingStopped
 from mien.studies.engine import Engine, StudyWatcher
-from mien.studies.estimate import timed
+from mien.studies.estimate import MEASURE_S, timed
 from mien.studies.folder import StudyFolder
 from mien.studies.job import Job
+
+MEASURED_PART = 20  # of a budget, one part in so many may go into measuring
 
 
 def run_study(
@@ -44,7 +46,8 @@ def run_study(
     begun_s = time.time()
     jobs = unfinished(folder, threads)
     if budget_s is not None:
-        jobs = [replace(job, deadline_s=begun_s + budget_s) for job in timed(jobs, progress=progress)]
+        jobs = timed(jobs, measure_s=min(MEASURE_S, budget_s / MEASURED_PART), progress=progress)
+        jobs = [replace(job, deadline_s=begun_s + budget_s) for job in jobs]
     try:
         engine.carry_out(jobs, watcher or StudyWatcher())
     except (TrainingStopped, KeyboardInterrupt) as stop:
