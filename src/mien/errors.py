@@ -13,6 +13,7 @@
     ├── DetectorError       an unknown face detector, or one whose model is not at hand
     ├── TrainingError       a run that cannot start or go on
     │   └── TrainingStopped a run that was asked to stop, and can go on later
+    ├── ClusterError        a cluster that is not there, or a way to use it that it does not have
     ├── ExportError         a network whose ONNX file does not agree with it
     └── MissingExtraError   an optional part of mien that is not installed
 
@@ -74,6 +75,10 @@ class TrainingError(MienError):
 
 class TrainingStopped(TrainingError):
     """A run that was asked to stop (Ctrl-C) and can go on later; the command line exits with 130."""
+
+
+class ClusterError(MienError):
+    """A cluster that is not there, or a way of using one that there is not."""
 
 
 class ExportError(MienError):

@@ -74,7 +74,7 @@ def test_a_study_killed_twice_ends_as_if_left_alone(
     make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
 ) -> None:
     """Once in the middle of the first training, once of the second: with SIGKILL, from outside."""
-    variants = {"slow": {"set": {"optimiser.lr": 0.01, "epochs": 40}}, "fast": {"set": {"epochs": 40}}}
+    variants = {"slow": {"set": {"optimiser.lr": 0.01, "epochs": 16}}, "fast": {"set": {"epochs": 16}}}
     whole = begin(tmp_path / "whole", make_study(variants=variants), data=faceset_folder)
     run_study(whole, engine=LocalEngine())
     study = tmp_path / "small.yaml"

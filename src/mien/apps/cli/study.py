@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mien.apps.cli import show
 from mien.apps.cli.durations import in_words, seconds
-from mien.errors import StudyError
+from mien.errors import ClusterError, StudyError
 
 if TYPE_CHECKING:
     from mien.studies.engine import Engine
@@ -75,7 +75,7 @@ def run(
         from mien.studies.run import run_study, unfinished
 
     threads = threads or torch.get_num_threads()
-    carrier = _engine(engine, address=address, stop_hopeless=stop_hopeless)
+    _check_engine(engine, address=address, stop_hopeless=stop_hopeless)
     budget_s = None if budget is None else seconds("--budget", budget)
     if dry_run:
         with _folder(study, data, out, epochs_scale, set_, scratch=True) as folder:
@@ -83,6 +83,7 @@ def run(
         return
     with _folder(study, data, out, epochs_scale, set_) as folder, bars() as open_bars:
         shown = Shown(open_bars)
+        carrier = _engine(engine, folder, address=address, stop_hopeless=stop_hopeless)
         left = run_study(
             folder, engine=carrier, threads=threads, budget_s=budget_s, watcher=shown, progress=shown.on_measuring
         )
@@ -177,14 +178,22 @@ def _folder(
     yield begin(place, loaded, data=data, scale=scale, changes=changes or ())
 
 
-def _engine(name: str, *, address: str | None, stop_hopeless: bool) -> "Engine":
-    from mien.studies.engine import LocalEngine
+def _check_engine(name: str, *, address: str | None, stop_hopeless: bool) -> None:
+    """Raise ClusterError for an engine that there is not, or options that it does not have."""
+    if name not in ("local", "ray"):
+        raise ClusterError(f"There is no engine {name!r}; choose local or ray.")
+    if name == "local" and (address or stop_hopeless):
+        raise ClusterError("--address and --stop-hopeless are for a cluster; add --engine ray.")
 
+
+def _engine(name: str, folder: "StudyFolder", *, address: str | None, stop_hopeless: bool) -> "Engine":
     if name == "local":
-        if address or stop_hopeless:
-            raise StudyError("--address and --stop-hopeless are for a cluster; add --engine ray.")
+        from mien.studies.engine import LocalEngine
+
         return LocalEngine()
-    raise StudyError(f"There is no engine {name!r}; choose local or ray.")
+    with show.needs("cluster"):
+        from mien.cluster.engine import RayEngine
+    return RayEngine(folder.path / "ray", address=address, stop_hopeless=stop_hopeless)
 
 
 def _print_plan(folder: "StudyFolder", jobs: "list[Job]", threads: int) -> None:
