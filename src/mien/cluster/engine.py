@@ -4,6 +4,7 @@ A trial whose worker dies is begun again, and its run folder goes on where it wa
 every machine sees them under one path.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -54,7 +55,9 @@ class RayEngine:
             gpus = 1 if ray.cluster_resources().get("GPU") else 0
             told = Told(by_name, watcher)
             tuner = tune.Tuner(
-                tune.with_resources(tune.with_parameters(_trial, jobs=by_name), {"cpu": cpus, "gpu": gpus}),
+                tune.with_resources(
+                    tune.with_parameters(_trial, jobs=by_name, folder=Path.cwd()), {"cpu": cpus, "gpu": gpus}
+                ),
                 param_space={"name": tune.grid_search(list(by_name))},
                 tune_config=tune.TuneConfig(
                     scheduler=self._scheduler(jobs),
@@ -102,8 +105,9 @@ class Reporting(Watcher):
             tune.report(asdict(metrics))
 
 
-def _trial(config: Mapping[str, str], jobs: Mapping[str, Job]) -> None:
-    """Carry out one training in a worker."""
+def _trial(config: Mapping[str, str], jobs: Mapping[str, Job], folder: Path) -> None:
+    """Carry out one training in a worker, from the folder in which a recipe's file names mean something."""
+    os.chdir(folder)
     job = jobs[config["name"]]
     outcome = carry_out(job, Reporting(job))
     rows = RunFolder(job.path).metrics() if job.path.is_dir() else []

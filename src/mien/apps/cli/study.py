@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from mien.apps.cli import show
+from mien.apps.cli.cluster import check_engine
 from mien.apps.cli.durations import in_words, seconds
-from mien.errors import ClusterError, StudyError
+from mien.errors import StudyError
 
 if TYPE_CHECKING:
     from mien.studies.engine import Engine
@@ -75,7 +76,7 @@ def run(
         from mien.studies.run import run_study, unfinished
 
     threads = threads or torch.get_num_threads()
-    _check_engine(engine, address=address, stop_hopeless=stop_hopeless)
+    check_engine(engine, address=address, stop_hopeless=stop_hopeless)
     budget_s = None if budget is None else seconds("--budget", budget)
     if dry_run:
         with _folder(study, data, out, epochs_scale, set_, scratch=True) as folder:
@@ -176,14 +177,6 @@ def _folder(
             yield begin(Path(temporary), loaded, data=data, scale=scale, changes=changes or ())
         return
     yield begin(place, loaded, data=data, scale=scale, changes=changes or ())
-
-
-def _check_engine(name: str, *, address: str | None, stop_hopeless: bool) -> None:
-    """Raise ClusterError for an engine that there is not, or options that it does not have."""
-    if name not in ("local", "ray"):
-        raise ClusterError(f"There is no engine {name!r}; choose local or ray.")
-    if name == "local" and (address or stop_hopeless):
-        raise ClusterError("--address and --stop-hopeless are for a cluster; add --engine ray.")
 
 
 def _engine(name: str, folder: "StudyFolder", *, address: str | None, stop_hopeless: bool) -> "Engine":
