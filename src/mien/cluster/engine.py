@@ -63,6 +63,7 @@ class RayEngine:
                     scheduler=self._scheduler(jobs),
                     trial_name_creator=_name_of,
                     trial_dirname_creator=_name_of,
+                    reuse_actors=True,  # a worker takes seconds to import torch
                 ),
                 run_config=tune.RunConfig(
                     name="trials",

@@ -13,12 +13,19 @@ ENGINES = ("local", "ray")
 
 
 def check_engine(name: str, **only_ray: object) -> None:
-    """Raise ClusterError for an engine that there is not, or an option that the local one does not have."""
+    """Raise ClusterError for an engine that there is not, or an option that the local one does not have.
+
+    Raises:
+        MissingExtraError: Ray is asked for and not installed; said before anything is begun.
+    """
     if name not in ENGINES:
         raise ClusterError(f"There is no engine {name!r}; choose local or ray.")
     given = [f"--{option.replace('_', '-')}" for option, value in only_ray.items() if value]
     if name == "local" and given:
         raise ClusterError(f"{' and '.join(given)} means something on a cluster only; add --engine ray.")
+    if name == "ray":
+        with show.needs("cluster"):
+            import mien.cluster.connection  # noqa: F401
 
 
 def read_by_ray(
@@ -30,8 +37,8 @@ def read_by_ray(
             "--engine ray writes a Parquet data set and nothing else; say --out NAME.parquet (a folder), and leave out "
             "--json, --annotate and --crops."
         )
-    with show.needs("cluster"):
-        from mien.cluster.reading import read_over_cluster
+    from mien.cluster.reading import read_over_cluster
+
     with show.progress_bar() as bar:
         task = bar.add_task(f"Reading {len(files)} files", total=len(files))
         summary = read_over_cluster(

@@ -184,8 +184,8 @@ def _engine(name: str, folder: "StudyFolder", *, address: str | None, stop_hopel
         from mien.studies.engine import LocalEngine
 
         return LocalEngine()
-    with show.needs("cluster"):
-        from mien.cluster.engine import RayEngine
+    from mien.cluster.engine import RayEngine
+
     return RayEngine(folder.path / "ray", address=address, stop_hopeless=stop_hopeless)
 
 
