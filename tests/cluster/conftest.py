@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
     """Two workers; the engines take the cluster that the process has joined."""
     pytest.importorskip("ray", reason="needs Ray: pip install 'mien[cluster]'")

@@ -21,7 +21,8 @@ from mien.training.train import train_at
 
 MEASURE_S = 40.0  # in all; with the building of networks around it that is about a minute
 FACES_A_STEP = 64  # a larger batch is measured by this one: per face they cost the same, and a step of VGG16 is long
-STEPS = 30  # of an epoch that is measured, if there are faces for so many
+STEPS = 30  # of an epoch that is measured
+ENOUGH = 40  # steps, of a network so small that the time would do for thousands
 SLOW = 1e-6  # the rate of what is measured: so low that no loss becomes infinite while the clock runs
 VALIDATION_COST = 1 / 3  # of a training face: forward without backward
 
@@ -45,23 +46,23 @@ class _Stopwatch(Watcher):
         if progress.step > 1 and (steps == 1 or (progress.step - 1) % steps):  # the first of an epoch has more to do
             self.steps_s.append(now - self._before)
         self._before = now
-        if self.steps_s and now - self._begun >= self._seconds:
+        if self.steps_s and (now - self._begun >= self._seconds or len(self.steps_s) >= ENOUGH):
             raise _Enough
 
 
 def timed(
     jobs: Sequence[Job],
     *,
+    measure_s: float,
     progress: Callable[[str, float], None] = lambda what, share: None,
-    measure_s: float = MEASURE_S,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Job]:
     """Return jobs with the time that an epoch of them takes on this machine; None where a training cannot start.
 
     Args:
         jobs: Trainings on one FaceSet.
-        progress: Called with what is measured and the share of all that is done, 0-1.
         measure_s: Seconds for all of them together; each distinct network takes two steps at least.
+        progress: Called with what is measured and the share of all that is done, 0-1.
         clock: Seconds.
     """
     if not jobs:
@@ -103,9 +104,9 @@ def _face_s(job: Job, faces: FaceSet, seconds: float, clock: Callable[[], float]
 
 
 def _few(faces: FaceSet, recipe: Recipe, batch: int) -> FaceSet:
-    """Return some faces of either split: as many steps of training, and a batch to validate on."""
+    """Return some faces of either split, repeated if they are few: no epoch, with its checkpoint, may end at once."""
     learn, watch = (
-        np.flatnonzero(faces.splits == faces.split_names.index(name))[:count]
+        np.resize(np.flatnonzero(faces.splits == faces.split_names.index(name)), count)
         for name, count in ((recipe.data.train, batch * STEPS), (recipe.data.validate_on, batch))
     )
     return identified(faces.take(np.concatenate([learn, watch])))

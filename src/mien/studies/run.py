@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from mien.errors import TrainingStopped
+from mien.studies import estimate
 from mien.studies.engine import Engine, StudyWatcher
-from mien.studies.estimate import MEASURE_S, timed
 from mien.studies.folder import StudyFolder
 from mien.studies.job import Job
 
@@ -46,7 +46,7 @@ def run_study(
     begun_s = time.time()
     jobs = unfinished(folder, threads)
     if budget_s is not None:
-        jobs = timed(jobs, measure_s=min(MEASURE_S, budget_s / MEASURED_PART), progress=progress)
+        jobs = estimate.timed(jobs, measure_s=min(estimate.MEASURE_S, budget_s / MEASURED_PART), progress=progress)
         jobs = [replace(job, deadline_s=begun_s + budget_s) for job in jobs]
     try:
         engine.carry_out(jobs, watcher or StudyWatcher())

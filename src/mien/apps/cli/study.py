@@ -190,11 +190,15 @@ def _engine(name: str, folder: "StudyFolder", *, address: str | None, stop_hopel
 
 
 def _print_plan(folder: "StudyFolder", jobs: "list[Job]", threads: int) -> None:
-    from mien.studies.estimate import timed
+    from mien.studies import estimate
 
     with show.progress_bar() as bar:
         task = bar.add_task("Measuring", total=1.0)
-        jobs = timed(jobs, progress=lambda what, share: bar.update(task, description=what, completed=share))
+        jobs = estimate.timed(
+            jobs,
+            measure_s=estimate.MEASURE_S,
+            progress=lambda what, share: bar.update(task, description=what, completed=share),
+        )
     table = Table(show.whole("run", [t.name for t in folder.trainings]), "recipe", "epochs left", "a training takes")
     times = []
     for job in jobs:
