@@ -27,7 +27,8 @@ def test_the_wheel_holds_model_recipes_and_types_and_is_small(tmp_path: Path) ->
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size < 25_000_000
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("bundled/mien-s.onnx", "reading/face_check.onnx", "recipes/mien-s.yaml", "py.typed"):
+    studies = ("studies/papers/barbagallo.yaml", "studies/report/study.html.j2", "studies/report/study.css")
+    for name in ("bundled/mien-s.onnx", "reading/face_check.onnx", "recipes/mien-s.yaml", "py.typed", *studies):
         assert f"mien/{name}" in names
 
 

@@ -16,10 +16,15 @@ from mien.classifier import Classifier
 from mien.files import sha256
 from mien.labels import EXPRESSIONS
 from mien.reading import detectors
+from mien.studies import estimate
 from tests.conftest import ROOT, SHARED, drawn_faces, fer2013_rows, write_votes
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+YAML = re.compile(
+    r"^```yaml\n(?:# (\S+\.yaml)\n)?(.*?)^```", re.MULTILINE | re.DOTALL
+)  # the first line may name a file
 
 
 def _with_code() -> list[Path]:
@@ -46,9 +51,10 @@ def test_every_command_in_a_document_works(
     write_votes(tmp_path / "fer2013new.csv", [usage for _, _, usage in fer2013_rows()])
     _write_faces()
     shutil.copy(weights.bundled_models()["mien-s"], "peer.onnx")  # as if somebody else had made it
-    for description in re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
-        Path("peer.yaml").write_text(description)
+    for name, content in YAML.findall(document.read_text()):
+        Path(name or "peer.yaml").write_text(content)
     _serve_yunet(served, monkeypatch)
+    monkeypatch.setattr(estimate, "MEASURE_S", 1.0)  # a study's trainings are estimated, but not for long
     for language, code in BLOCK.findall(document.read_text()):
         if language == "python":
             exec(compile(code, str(document), "exec"), {})

@@ -7,11 +7,13 @@
     ├── DataError           a dataset on disk that is not what it should be
     │   └── LabelError      a label outside the dataset's codes
     ├── RecipeError         an unknown recipe, an unknown or impossible setting
+    ├── StudyError          an unknown study, or a file or folder that is not one
     ├── ModelError          an unknown model, or a model file that is not one of ours
     ├── WeightsError        a file with the wrong SHA-256, or a download that failed
     ├── DetectorError       an unknown face detector, or one whose model is not at hand
     ├── TrainingError       a run that cannot start or go on
     │   └── TrainingStopped a run that was asked to stop, and can go on later
+    ├── ClusterError        a cluster that is not there, or a way to use it that it does not have
     ├── ExportError         a network whose ONNX file does not agree with it
     └── MissingExtraError   an optional part of mien that is not installed
 
@@ -51,6 +53,10 @@ class RecipeError(MienError):
     """An unknown recipe, or a setting it does not know or cannot have."""
 
 
+class StudyError(MienError):
+    """An unknown study, a study file that says something impossible, or a folder that holds another study."""
+
+
 class ModelError(MienError):
     """An unknown model, or a file that is not a mien model."""
 
@@ -69,6 +75,10 @@ class TrainingError(MienError):
 
 class TrainingStopped(TrainingError):
     """A run that was asked to stop (Ctrl-C) and can go on later; the command line exits with 130."""
+
+
+class ClusterError(MienError):
+    """A cluster that is not there, or a way of using one that there is not."""
 
 
 class ExportError(MienError):

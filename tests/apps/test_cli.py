@@ -27,7 +27,7 @@ BUNDLED = str(bundled_models()["mien-s"])
 def test_help_names_every_command(mien: Mien) -> None:
     code, out, _ = mien("--help")
     assert code == 0
-    for command in ("read", "watch", "detectors", "data", "train", "evaluate", "export", "models", "weights"):
+    for command in ("read", "watch", "detectors", "data", "train", "evaluate", "export", "models", "weights", "study"):
         assert f" {command} " in out
 
 

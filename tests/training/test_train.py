@@ -23,7 +23,7 @@ from mien.training.module import TrainingModule
 from mien.training.optimiser import MuonAndSGD, rate
 from mien.training.recipe import ScheduleSection, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
-from mien.training.train import resume, train
+from mien.training.train import resume, train, train_at
 from tests.conftest import TINY, drawn_faceset
 
 FOLDER = (
@@ -103,6 +103,24 @@ def test_a_stopped_run_goes_on_to_the_same_weights(faceset_folder: Path, tmp_pat
     assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
     with resumed.metrics_path.open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3]
+
+
+DROPPING = "network={convs: [{out: 8, norm: true, pool: 4, dropout: 0.3}], affines: [{out: 16, dropout: 0.5}]}"
+
+
+def test_dropout_draws_follow_from_the_seed_and_the_step_alone(faceset_folder: Path, tmp_path: Path) -> None:
+    """Whatever else the process has drawn, and also where a run was stopped and goes on."""
+    recipe = load_recipe("mien-s", [*SHORT, "precision=fp32", "optimiser.name=sgd", DROPPING])
+    whole = train_at(tmp_path / "whole", recipe, data=faceset_folder)
+    torch.rand(7)
+    with pytest.raises(TrainingStopped):
+        train_at(tmp_path / "stopped", recipe, data=faceset_folder, watcher=Stop())
+    torch.rand(3)
+    resumed = train_at(tmp_path / "stopped", recipe, data=faceset_folder)
+    assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
+    written = whole.checkpoint_path.stat().st_mtime_ns
+    assert train_at(tmp_path / "whole", recipe, data=faceset_folder).finished
+    assert whole.checkpoint_path.stat().st_mtime_ns == written, "what has finished is left as it is"
 
 
 def test_a_watcher_hears_of_every_step_and_epoch(faceset_folder: Path, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    with run.locked(), warnings.catch_warnings(), _room_for(run):
+    with run.locked(), warnings.catch_warnings(), torch.random.fork_rng(devices=[]), _room_for(run):
         # Lightning advises worker processes; faces that lie in memory need none.
         warnings.filterwarnings("ignore", module=r"lightning\.")
         trainer.fit(

@@ -11,11 +11,12 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from mien.preprocess import InputSpec
 from mien.training.augmentation import augment, mix
-from mien.training.batches import Batch
+from mien.training.batches import Batch, draw_seed
 from mien.training.optimiser import make_optimiser, rate
 from mien.training.recipe import Recipe
 
 VALIDATION_LOSS = "validation_loss"  # what schedules and early stopping watch
+DROPOUT = 1  # keeps its draws apart from those of the augmentation, which are the seed's own
 
 
 class TrainingModule(pl.LightningModule):
@@ -66,6 +67,7 @@ class TrainingModule(pl.LightningModule):
                 targets = F.one_hot(torch.multinomial(targets.cpu(), 1, generator=draws)[:, 0], classes).to(targets)
             inputs, both = mix(inputs, torch.cat([targets, batch.votes], dim=1), recipe.augmentation, draws)
             targets, votes = both[:, :classes], both[:, classes:]
+        torch.manual_seed(draw_seed(batch.seed, DROPOUT))  # dropout draws from torch's own generator
         outputs = self._forward(inputs.contiguous(memory_format=torch.channels_last), *batch.features).float()
         logits = outputs[:, :classes]
         loss = F.cross_entropy(logits, targets, weight=self.class_weights, label_smoothing=recipe.label_smoothing)

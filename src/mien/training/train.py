@@ -54,13 +54,33 @@ def train(
         TrainingStopped: Ctrl-C; the run can go on with `resume`.
     """
     faces = open_faceset(data)
-    _check_fit(recipe, faces)
+    check_fit(recipe, faces)
     start = start_of(recipe)
     parallel.check(recipe)
     with parallel.folder(out) as parent:
         run = RunFolder.create(parent, recipe)
         _write_environment(run, faces, data, start)
         return _finish(run, faces, watcher or Watcher(), parallel, trackers)
+
+
+def train_at(path: Path, recipe: Recipe, *, data: Path, watcher: Watcher | None = None) -> RunFolder:
+    """Train a network in the run folder at `path`: begun, gone on with, or left as it is if it has finished.
+
+    Args:
+        path: The run folder; its parent is there.
+        recipe: What to train; the recipe of the folder, if that is there.
+        data: Folder of a prepared FaceSet.
+        watcher: Told of each step and epoch.
+
+    Raises:
+        MienError: As `train` and `resume`.
+    """
+    if not path.is_dir():
+        faces = open_faceset(data)
+        check_fit(recipe, faces)
+        with written_beside(path) as beside:
+            _write_environment(RunFolder.make(beside, recipe), faces, data, start_of(recipe))
+    return resume(RunFolder(path), data=data, watcher=watcher)
 
 
 def resume(
@@ -108,7 +128,8 @@ def _finish(
     return run
 
 
-def _check_fit(recipe: Recipe, faces: FaceSet) -> None:
+def check_fit(recipe: Recipe, faces: FaceSet) -> None:
+    """Raise the errors of `train` that can be seen before it starts, but for those of weights to start from."""
     spec = recipe.input.spec()
     with torch.device("meta"):  # to see whether it can be built, nothing need be allocated
         network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)

@@ -1,10 +1,11 @@
-"""Durations as people type them: 0.2, 0.2s, 200ms."""
+"""Durations as people type them: 0.2, 0.2s, 200ms, 90m, 2h."""
 
 import re
 
 from mien.errors import InputError
 
-DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|)")
+UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+DURATION = re.compile(rf"(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join(UNITS_S)})")
 
 
 def seconds(option: str, text: str) -> float:
@@ -15,5 +16,12 @@ def seconds(option: str, text: str) -> float:
     """
     match = DURATION.fullmatch(text.strip())
     if match is None:
-        raise InputError(f"{option} {text} is no duration; write, for instance, 0.2s or 200ms.")
-    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+        raise InputError(f"{option} {text} is no duration; write, for instance, 0.2s, 200ms or 2h.")
+    return float(match[1]) * UNITS_S[match[2]]
+
+
+def in_words(seconds: float) -> str:
+    """Return about how long it is: "40 s", "12 min", "3.4 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

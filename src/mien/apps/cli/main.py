@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import mien
-from mien.apps.cli import data, weights
+from mien.apps.cli import data, study, weights
 from mien.apps.cli.detectors import detectors
 from mien.apps.cli.evaluate import evaluate
 from mien.apps.cli.export import export
@@ -46,6 +46,7 @@ app.add_typer(weights.app)
 app.add_typer(data.app)
 app.command()(train)
 app.command()(evaluate)
+app.add_typer(study.app)
 app.command()(export)
 
 

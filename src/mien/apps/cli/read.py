@@ -5,12 +5,13 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.table import Table
 
 from mien.apps.cli import show
+from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
 from mien.errors import OutputError
 from mien.weights import DEFAULT_MODEL, at_hand
@@ -41,6 +42,10 @@ def read(
     ] = False,
     model: Annotated[str, typer.Option(help="A bundled model's name or an .onnx file.")] = DEFAULT_MODEL,
     offline: Annotated[bool, typer.Option("--offline", help="Never download a detector's model.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: spread files over a cluster; --out is a folder.")
+    ] = "local",
+    address: Annotated[str | None, typer.Option(help="The cluster that ray is to use, or auto.")] = None,
 ) -> None:
     """Find every face in photos and clips and read its expression."""
     from mien.reading.finder import SEARCH_EVERY_S
@@ -51,15 +56,20 @@ def read(
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
     files = media_files(paths)
-    reader = Reader(
-        model=model,
-        detector=detector,
-        largest=largest,
-        smooth_s=seconds("--smooth", smooth),
-        every_s=seconds("--every", every),
-        search_every_s=0.0 if thorough or blur else SEARCH_EVERY_S,  # a face is to be hidden from its first frame on
-        offline=offline,
-    )
+    options: dict[str, Any] = {
+        "model": model,
+        "detector": detector,
+        "largest": largest,
+        "smooth_s": seconds("--smooth", smooth),
+        "every_s": seconds("--every", every),
+        "search_every_s": 0.0 if thorough or blur else SEARCH_EVERY_S,  # a face is hidden from its first frame on
+        "offline": offline,
+    }
+    check_engine(engine, address=address)
+    if engine == "ray":
+        read_by_ray(files, out, options, address=address, other=bool(json or annotate or crops))
+        return
+    reader = Reader(**options)
     sinks: list[Sink] = [JsonStream(sys.stdout) if json else Findings()]
     begun = None
     if out:
@@ -90,11 +100,7 @@ def read(
         _print_method(reader.classifier.path.stem, reader.detector.name, detector)
         if written := [str(path) for path in (out, annotate, crops) if path]:
             show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
-    for failure in summary.failures:
-        show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
-    if summary.failures:
-        show.err.print(f"mien: {len(summary.failures)} of {len(files)} files could not be read, or only in part.")
-        raise typer.Exit(1)
+    report_failures(summary.failures, len(files))
 
 
 def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | None, blur: bool, resume: bool) -> None:

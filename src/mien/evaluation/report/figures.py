@@ -1,79 +1,30 @@
-"""Results -> figures, as SVG that stands inside the page and takes its colours from it, in light, dark and print.
+"""Results -> the figures of an evaluation's report."""
 
-matplotlib draws with stand-in colours; each becomes a CSS variable of the page, so that one figure serves every scheme.
-Legends are the page's business: its text wraps where a figure's would be cut off.
-"""
-
-import hashlib
-import io
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mien.evaluation.confidence import COVERAGES
 from mien.evaluation.metrics import RATES, Evaluation
+from mien.evaluation.report.drawing import (
+    INK,
+    LINE,
+    SERIES,
+    STYLE,
+    Drawing,
+    LegendEntry,
+    as_svg,
+    colour,
+    dash_of,
+    new_figure,
+    percent_scale,
+)
 from mien.evaluation.results import Results
 from mien.training.calibration import BINS
 
-SIZE_IN = (4.3, 3.1)  # small, since a phone shows it at this width, and letters shrink with a figure
-INK, LINE = "#000001", "#000002"  # stand for var(--ink) and var(--line)
-SERIES = tuple(f"#00001{k}" for k in range(7))  # stand for var(--series-0) and so on
 FEW = 10  # faces in a bin below which its share right is mostly chance
-DASHES = ("solid", "dashed", "dotted")
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # letters stay letters: to be read aloud, searched and scaled
-    "svg.hashsalt": "mien",  # the same results give the same file
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.parse_math": False,  # a class may be called "$x"
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": LINE,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.5,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": "none",
-    "lines.linewidth": 1.6,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LegendEntry:
-    """One line of a legend: what a colour (by number) and a dash stand for."""
-
-    text: str
-    series: int
-    dash: str = "solid"
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A figure of the report.
-
-    Attributes:
-        title: What it shows.
-        caption: How to read it, and n.
-        svg: The picture, an <svg> element.
-        legend: What its colours stand for; empty where the picture says it.
-    """
-
-    title: str
-    caption: str
-    svg: str
-    legend: tuple[LegendEntry, ...] = ()
 
 
 def draw_all(results: Results) -> tuple[list[Drawing], list[Drawing]]:
@@ -84,64 +35,64 @@ def draw_all(results: Results) -> tuple[list[Drawing], list[Drawing]]:
 
 
 def _reliability(results: Results) -> Iterator[Drawing]:
-    figure = _figure()
+    figure = new_figure()
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot((0, 1), (0, 1), color=INK, linewidth=0.8, linestyle="dotted")
     for k, one in enumerate(results.models):
         bins = [b for b in one.evaluation.confidence.bins if b.n >= FEW]
-        style = {"color": _colour(k), "linestyle": _dash(k)}
+        style = {"color": colour(k), "linestyle": dash_of(k)}
         upper.plot([b.confidence for b in bins], [b.accuracy for b in bins], marker="o", markersize=3, **style)
         shares = {b.low: b.n / one.evaluation.n for b in bins}
         edges = [k / BINS for k in range(BINS + 1)]
         lower.stairs([shares.get(low, 0) for low in edges[:-1]], edges, **style)
     upper.set(ylabel="share right", ylim=(0, 1.02), xlim=(0, 1))
     lower.set(xlabel="top probability", ylabel="faces")
-    _percent(upper.yaxis, lower.yaxis, lower.xaxis)
+    percent_scale(upper.yaxis, lower.yaxis, lower.xaxis)
     yield Drawing(
         "Does it mean what it says?",
         "How often the model is right where it is so sure (15 bins), and below the share of the faces in each bin; "
         f"bins of fewer than {FEW} faces are left out. Under the dotted line it is surer than it should be. "
         f"{_n(results)}",
-        _svg(figure),
+        as_svg(figure),
         _legend(results),
     )
 
 
 def _coverage(results: Results) -> Iterator[Drawing]:
-    figure = _figure()
+    figure = new_figure()
     axes = figure.subplots()
     for k, one in enumerate(results.models):
         confidence = one.evaluation.confidence
-        axes.plot(COVERAGES, confidence.accuracy_of_surest, color=_colour(k), linestyle=_dash(k))
+        axes.plot(COVERAGES, confidence.accuracy_of_surest, color=colour(k), linestyle=dash_of(k))
         if confidence.sure is not None and confidence.sure.accuracy is not None:
-            axes.plot(confidence.sure.coverage, confidence.sure.accuracy, "o", color=_colour(k))
+            axes.plot(confidence.sure.coverage, confidence.sure.accuracy, "o", color=colour(k))
     axes.set(xlabel="share of the faces that are kept, the surest first", ylabel="share right", xlim=(0, 1.02))
-    _percent(axes.xaxis, axes.yaxis)
+    percent_scale(axes.xaxis, axes.yaxis)
     yield Drawing(
         "What “unsure” buys",
         "Accuracy on the faces that the model is surest of, from the surest tenth to all. A dot marks the model's own "
         f"threshold of “unsure”. {_n(results)}",
-        _svg(figure),
+        as_svg(figure),
         _legend(results),
     )
 
 
 def _distribution(results: Results) -> Iterator[Drawing]:
-    figure = _figure()
+    figure = new_figure()
     axes = figure.subplots()
     labels = results.setting.labels
     places = list(range(len(labels)))
     axes.barh(places, [scores.support for scores in results.models[0].evaluation.classes], color=LINE)
     for k, one in enumerate(results.models):
         called = [scores.called for scores in one.evaluation.classes]
-        axes.plot(called, places, marker="oDsv^<>"[k % 7], linestyle="none", markersize=5, color=_colour(k))
+        axes.plot(called, places, marker="oDsv^<>"[k % 7], linestyle="none", markersize=5, color=colour(k))
     axes.set(xlabel="faces", yticks=places, yticklabels=labels)
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
     yield Drawing(
         "How the faces are distributed",
         f"Bars: how many faces carry the label. Marks: how many the model called so. {_n(results)}",
-        _svg(figure),
+        as_svg(figure),
         _legend(results),
     )
 
@@ -152,23 +103,23 @@ def _learning_curves(results: Results) -> Iterator[Drawing]:
         return
     names = {k: results.models[k].evaluation.model for k, _ in runs}
     for quantity in ("accuracy", "loss"):
-        figure = _figure()
+        figure = new_figure()
         axes = figure.subplots()
         for k, curve in runs:
             for part, dash in (("train", "dashed"), ("validation", "solid")):
                 values = getattr(curve, f"{part}_{quantity}")
                 epochs = range(1, len(values) + 1)
-                axes.plot(epochs, values, color=_colour(k), linestyle=dash, marker="o" if len(values) < 3 else "")
+                axes.plot(epochs, values, color=colour(k), linestyle=dash, marker="o" if len(values) < 3 else "")
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if quantity == "accuracy":
-            _percent(axes.yaxis)
+            percent_scale(axes.yaxis)
         n = ", ".join(f"{len(curve.train_loss):,}" for _, curve in runs)
         yield Drawing(
             f"How it learnt: {quantity}",
             "Solid: the validation faces, seen by the running mean of the weights. Dashed: the training faces, "
             f"augmented as they were learnt from, so the two are not measured alike. n = {n} epochs.",
-            _svg(figure),
+            as_svg(figure),
             tuple(LegendEntry(name, k % len(SERIES)) for k, name in names.items()),
         )
 
@@ -187,45 +138,45 @@ def _pareto(results: Results) -> Iterator[Drawing]:
         known = [(k, float(cost)) for k, cost in enumerate(costs) if cost is not None]
         if len(known) < 2:
             continue
-        figure = _figure()
+        figure = new_figure()
         axes = figure.subplots()
         front, best = [], -1.0
         for k, cost in sorted(known, key=lambda item: (item[1], -results.models[item[0]].evaluation.accuracy)):
             scores = results.models[k].evaluation
-            axes.errorbar(cost, scores.accuracy, scores.standard_error, fmt="o", color=_colour(k), capsize=2)
+            axes.errorbar(cost, scores.accuracy, scores.standard_error, fmt="o", color=colour(k), capsize=2)
             if scores.accuracy > best:
                 front.append((cost, scores.accuracy))
                 best = scores.accuracy
         axes.plot(*zip(*front, strict=True), color=INK, linewidth=0.8, linestyle="dotted", drawstyle="steps-post")
         _log_scale(axes, [cost for _, cost in known])
         axes.set(xlabel=what, ylabel="accuracy")
-        _percent(axes.yaxis)
+        percent_scale(axes.yaxis)
         yield Drawing(
             "Accuracy and cost" if what.startswith("multiply") else "Accuracy and time",
             "Upper left is better; along the dotted line no other model here is both cheaper and more accurate. Bars: "
             f"one standard error. {_n(results)}",
-            _svg(figure),
+            as_svg(figure),
             _legend(results),
         )
 
 
 def _roc(evaluation: Evaluation) -> Drawing:
-    figure = _figure()
+    figure = new_figure()
     axes = figure.subplots()
     axes.plot((0, 1), (0, 1), color=INK, linewidth=0.8, linestyle="dotted")
     entries = []
     for k, scores in enumerate(evaluation.classes):
         if scores.roc_area is not None:
-            axes.plot(RATES, scores.roc, color=_colour(k), linestyle=_dash(k))
-            entries.append(LegendEntry(f"{scores.label} {scores.roc_area:.3f}", k % len(SERIES), _dash(k)))
+            axes.plot(RATES, scores.roc, color=colour(k), linestyle=dash_of(k))
+            entries.append(LegendEntry(f"{scores.label} {scores.roc_area:.3f}", k % len(SERIES), dash_of(k)))
     axes.set(xlabel="share of the other faces called so", ylabel="share of its own faces called so")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    _percent(axes.xaxis, axes.yaxis)
+    percent_scale(axes.xaxis, axes.yaxis)
     return Drawing(
         "ROC by class",
         "Each class against the rest, as its threshold falls; the number is the area under the curve, 0.5 for "
         f"tossing a coin. n = {evaluation.n:,} faces.",
-        _svg(figure),
+        as_svg(figure),
         tuple(entries),
     )
 
@@ -243,28 +194,11 @@ def _n(results: Results) -> str:
     return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{results.setting.n:,} faces."
 
 
-def _colour(k: int) -> str:
-    return SERIES[k % len(SERIES)]
-
-
-def _dash(k: int) -> str:
-    return DASHES[k // len(SERIES) % len(DASHES)]
-
-
 def _legend(results: Results) -> tuple[LegendEntry, ...]:
     """Name the models; one alone needs no legend, since the page's title names it."""
     if len(results.models) == 1:
         return ()
-    return tuple(LegendEntry(one.evaluation.model, k % len(SERIES), _dash(k)) for k, one in enumerate(results.models))
-
-
-def _figure() -> Figure:
-    return Figure(figsize=SIZE_IN, layout="constrained")
-
-
-def _percent(*scales: Axis) -> None:
-    for scale in scales:
-        scale.set_major_formatter(PercentFormatter(1, decimals=0))
+    return tuple(LegendEntry(one.evaluation.model, k % len(SERIES), dash_of(k)) for k, one in enumerate(results.models))
 
 
 def _log_scale(axes: Axes, values: Sequence[float]) -> None:
@@ -274,20 +208,3 @@ def _log_scale(axes: Axes, values: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-
-
-def _svg(figure: Figure) -> str:
-    """Return a figure as an <svg> element that takes its colours and its width from the page."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})  # no date: the same results give the same page
-    svg = re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    # Several figures share one page, so that each needs ids of its own.
-    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{own}-", svg)
-    variables = {INK: "ink", LINE: "line"} | {colour: f"series-{k}" for k, colour in enumerate(SERIES)}
-    for colour, name in variables.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return svg

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mien.card import LIMITS
@@ -24,9 +24,31 @@ def render(results: Results, galleries: Sequence[Sequence[GalleryRow]]) -> str:
         results: What the evaluation found; every number on the page is one of these.
         galleries: For each model, faces of each class; empty for a page without faces.
     """
+    shared, roc = draw_all(results)
+    return (
+        page_environment("mien.evaluation.report")
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            setting=results.setting,
+            best=max(results.models, key=lambda one: one.evaluation.accuracy),
+            lead=leading_pair(results),
+            shared=shared,
+            roc=roc,
+            galleries=galleries,
+            limits=LIMITS,
+            bins=BINS,
+            groups_shown=GROUPS_SHOWN,
+            svg=Markup,
+        )
+    )
+
+
+def page_environment(*packages: str) -> Environment:
+    """Return Jinja2 with our filters, for the templates in these packages' folders."""
     # Names of models, labels and groups come from outside: everything is escaped but our own figures.
     environment = Environment(
-        loader=PackageLoader("mien.evaluation.report", "."),
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -34,20 +56,7 @@ def render(results: Results, galleries: Sequence[Sequence[GalleryRow]]) -> str:
     )
     filters = (accuracy, percent, points, share, large, p_value)
     environment.filters |= {function.__name__: function for function in filters}
-    shared, roc = draw_all(results)
-    return environment.get_template("report.html.j2").render(
-        results=results,
-        setting=results.setting,
-        best=max(results.models, key=lambda one: one.evaluation.accuracy),
-        lead=leading_pair(results),
-        shared=shared,
-        roc=roc,
-        galleries=galleries,
-        limits=LIMITS,
-        bins=BINS,
-        groups_shown=GROUPS_SHOWN,
-        svg=Markup,
-    )
+    return environment
 
 
 def leading_pair(results: Results) -> Comparison | None:

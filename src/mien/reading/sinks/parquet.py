@@ -22,6 +22,11 @@ PART_ROWS = 4096  # rows held in memory, and lost by a kill: less than three min
 SETTINGS = b"mien.settings"
 
 
+def settings_of(path: Path) -> str:
+    """Return how the rows of a table were made; "" where it does not say."""
+    return str((pq.read_schema(path).metadata or {}).get(SETTINGS, b"").decode())
+
+
 class ParquetSink:
     """Writes a table whose columns have fixed types, whatever the first rows hold."""
 

@@ -1,0 +1,169 @@
+"""Photos and clips read over a cluster: a file is a unit, and the rows land as one Parquet data set.
+
+In: files.  Out: a folder with a Parquet file for each, which pyarrow, pandas, Spark and DuckDB open as one table.
+
+While it is read the folder is hidden (.NAME.parts beside it), and each file in it is whole. A file whose worker dies is
+read again; one that is there is not, also when the same command is given later. At the end the folder gets its name.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from mien.cluster.connection import connected
+from mien.errors import InputError, MienError, OutputError
+from mien.files import check_writable
+from mien.reading.reader import Reader, ReadSummary
+from mien.reading.sinks.parquet import ParquetSink, settings_of
+from mien.reading.sources import source_name
+
+RETRIES = 3  # of a file whose worker died
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """What became of a file: its frames and faces, or a sentence on what is wrong with it."""
+
+    frames: int = 0
+    faces: int = 0
+    failure: str | None = None
+
+
+class DataSet:
+    """A folder that becomes a Parquet data set, a file for each source."""
+
+    def __init__(self, path: Path) -> None:
+        """Prepare to write `path`.
+
+        Raises:
+            OutputError: It cannot be written, or is there already and is a file.
+        """
+        if path.is_file():
+            raise OutputError(f"Cannot write {path}: it is a file, and with --engine ray it becomes a folder.")
+        self._path = path
+        self._parts = path.with_name(f".{path.name}.parts")
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is there under its own name."""
+        return self._path.is_dir()
+
+    def begin(self) -> None:
+        """Make the hidden folder, or take the one that an earlier reading left."""
+        if not self._path.is_dir():
+            check_writable(self._path)
+        try:
+            (self._path if self.finished else self._parts).mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot write {self._path}: {error.strerror or error}.") from error
+
+    def part(self, file: Path) -> Path:
+        """Return where a file's rows lie; the name follows from the file's, so that none is there twice."""
+        name = hashlib.sha256(source_name(file.resolve()).encode()).hexdigest()[:16]
+        return (self._path if self.finished else self._parts) / f"{name}.parquet"
+
+    def finish(self) -> None:
+        """Give the folder its name, if anything is in it."""
+        if self.finished:
+            return
+        if any(self._parts.glob("*.parquet")):
+            self._parts.replace(self._path)
+        else:
+            shutil.rmtree(self._parts)
+
+
+def read_over_cluster(
+    files: Sequence[Path],
+    out: Path,
+    *,
+    options: Mapping[str, Any],
+    address: str | None = None,
+    on_file: Callable[[int], None] = lambda frames: None,
+) -> ReadSummary:
+    """Read files into a data set, each by a worker of its own; what is there already is left.
+
+    Args:
+        files: Photos and clips, under paths that every machine has.
+        out: The data set's folder.
+        options: What `Reader` is made with.
+        address: Of the cluster; None for this machine alone.
+        on_file: Told of each file that has been read, with its number of frames.
+
+    Returns:
+        What was read now, and what could not be; files that were there already are counted too.
+
+    Raises:
+        ClusterError: There is no cluster at the address.
+        OutputError: The folder cannot be written, or was begun with other settings.
+    """
+    data_set, reader = DataSet(out), Reader(**options)
+    wanted = {file: reader.settings([file]) for file in files}
+    data_set.begin()
+    open_ = [file for file in files if not _is_there(data_set.part(file), wanted[file], out)]
+    summary = ReadSummary(files=len(files) - len(open_))
+    if open_:
+        with connected(address):
+            for found in _results(open_, data_set, wanted, options):
+                summary.frames += found.frames
+                summary.faces += found.faces
+                summary.files += found.failure is None
+                if found.failure is not None:
+                    summary.failures.append(found.failure)
+                on_file(found.frames)
+    data_set.finish()
+    if len(files) == 1 and summary.failures and not data_set.finished:
+        raise InputError(summary.failures[0])
+    return summary
+
+
+def _results(
+    files: Sequence[Path], data_set: DataSet, wanted: Mapping[Path, str], options: Mapping[str, Any]
+) -> Iterator[FileRead]:
+    """Yield what became of each file, in the order in which they are done."""
+    task = ray.remote(max_retries=RETRIES, num_cpus=1)(_read)
+    here = Path.cwd()
+    waiting = {
+        task.remote(here, file, data_set.part(file).resolve(), wanted[file], dict(options)): file for file in files
+    }
+    while waiting:
+        (done,), _ = ray.wait(list(waiting), num_returns=1)
+        file = waiting.pop(done)
+        try:
+            yield ray.get(done)
+        except RayError:
+            yield FileRead(failure=f"{file}: its worker died {RETRIES + 1} times while reading it.")
+
+
+def _read(folder: Path, file: Path, part: Path, settings: str, options: dict[str, Any]) -> FileRead:
+    """Read one file in a worker, from the folder in which its name means something; its rows are whole or not there."""
+    os.chdir(folder)
+    reader = _reader(tuple(sorted(options.items())))
+    try:
+        with ParquetSink(part, reader.classifier.card.labels, settings=settings) as sink:
+            summary = reader.read_into([sink], [file])
+    except MienError as error:
+        return FileRead(failure=str(error))
+    return FileRead(summary.frames, summary.faces, next(iter(summary.failures), None))
+
+
+@lru_cache(maxsize=1)
+def _reader(options: tuple[tuple[str, Any], ...]) -> Reader:
+    """Return the worker's reader; its models are opened once for many files."""
+    return Reader(**dict(options))
+
+
+def _is_there(part: Path, settings: str, out: Path) -> bool:
+    """Return whether a file has been read already; raises OutputError if it was with other settings."""
+    if not part.is_file():
+        return False
+    if settings_of(part) != settings:
+        raise OutputError(f"{out} was begun with other settings; give the same ones, or another --out.")
+    return True

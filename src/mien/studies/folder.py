@@ -1,0 +1,209 @@
+"""The study folder: what a study leaves behind, and what its report is made from.
+
+studies/barbagallo/
+  study.yaml            the study, every default written out
+  settings.json         on which FaceSet, how much of the epochs, which changes
+  faces.faceset/        the FaceSet divided anew, only where the study says how and the splits were not there
+  runs/fer-kd/          a run folder for each training
+  runs/sgd-2-2-after-50/   and for each state of it that a table has a row of
+  problems/fer-kd.json  why a training has not finished
+  looks/…               scores on other faces than those it validates on
+  report/               what `mien study report` writes
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import divide
+from mien.errors import OutputError, StudyError
+from mien.files import check_writable, written_beside
+from mien.studies.job import Job, stage_path
+from mien.studies.plan import Planned, plan
+from mien.studies.study import Study, as_study
+from mien.training.run_folder import RunFolder
+from mien.training.train import check_fit
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a study is carried out.
+
+    Attributes:
+        data: Folder of the FaceSet.
+        data_sha256: Its hash, before it is divided.
+        scale: Share of each training's epochs that is trained.
+        changes: `key=value` each, for every recipe.
+    """
+
+    data: str
+    data_sha256: str
+    scale: float
+    changes: tuple[str, ...]
+
+
+class StudyFolder:
+    """A study being carried out in a folder.
+
+    Attributes:
+        path: The folder.
+        study: The study.
+        settings: How it is carried out.
+        trainings: Its trainings.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a study's folder.
+
+        Raises:
+            StudyError: It is not one.
+        """
+        self.path = path
+        if not is_study_folder(path):
+            raise StudyError(f"{path} is not a study's folder (it has no study.yaml); `mien study run` makes one.")
+        self.study: Study = as_study(_parsed(path / "study.yaml"), path / "study.yaml")
+        written: dict[str, Any] = _parsed(path / "settings.json")
+        self.settings = Settings(**written | {"changes": tuple(written["changes"])})
+        self.trainings = plan(self.study, scale=self.settings.scale, changes=self.settings.changes)
+
+    @property
+    def faceset_path(self) -> Path:
+        """The FaceSet that is trained on."""
+        own = self.path / "faces.faceset"
+        return own if own.is_dir() else Path(self.settings.data)
+
+    def run_path(self, training: Planned, scaled_epochs: int | None = None) -> Path:
+        """Return the run folder of a training, or of a stage of it; it need not be there yet."""
+        run = self.path / "runs" / training.name
+        return run if scaled_epochs in (None, training.recipe.epochs) else stage_path(run, scaled_epochs)
+
+    def problem_path(self, training: Planned) -> Path:
+        """Return where it is written why a training has not finished."""
+        return self.path / "problems" / f"{training.name}.json"
+
+    def jobs(self, threads: int) -> list[Job]:
+        """Return every training as a job.
+
+        Raises:
+            StudyError: A run folder was trained by another recipe than the study's.
+        """
+        jobs = []
+        for training in self.trainings:
+            path = self.run_path(training)
+            if path.is_dir() and RunFolder(path).recipe != training.recipe:
+                raise StudyError(
+                    f"{path} was trained by another recipe than study {self.study.name} now says; give another folder "
+                    "with --out, or delete that one."
+                )
+            stages = sorted({stage.scaled for stage in training.stages} - {training.recipe.epochs})
+            problem = self.problem_path(training)
+            jobs.append(
+                Job(training.name, path, training.recipe, self.faceset_path, tuple(stages), problem, threads=threads)
+            )
+        return jobs
+
+    def state(self, training: Planned) -> str:
+        """Return in a few words where a training stands."""
+        path = self.run_path(training)
+        run = RunFolder(path) if path.is_dir() else None
+        if run is not None and run.finished:
+            return "finished"
+        done = len(run.metrics()) if run else 0
+        under_way = f"{done} of {training.recipe.epochs} epochs"
+        if run is not None and _locked(run):
+            return f"training, {under_way}"
+        problem = self.problem_path(training)
+        if problem.is_file():
+            noted = json.loads(problem.read_text())
+            return f"{noted['outcome']}: {noted['sentence']}"
+        return f"stopped, {under_way}" if run else "not begun"
+
+
+def is_study_folder(path: Path) -> bool:
+    """Return whether a folder holds a study."""
+    return (path / "study.yaml").is_file() and (path / "settings.json").is_file()
+
+
+def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: Sequence[str] = ()) -> StudyFolder:
+    """Make a study's folder, or open the one that is there.
+
+    Args:
+        path: The folder; its parent is made if need be.
+        study: The study.
+        data: Folder of a prepared FaceSet.
+        scale: Share of each training's epochs that is trained.
+        changes: `key=value` each, for every recipe.
+
+    Raises:
+        StudyError: The folder holds another study, or this one on other faces, of another scale or with other changes.
+        DataError: The FaceSet does not fit the study's recipes.
+        RecipeError: A recipe or setting that does not exist.
+    """
+    trainings = plan(study, scale=scale, changes=changes)
+    faces = open_faceset(data)
+    settings = Settings(str(data.resolve()), faces.sha256, scale, tuple(changes))
+    if is_study_folder(path):
+        _check_same(StudyFolder(path), study, settings)
+    elif path.exists() and any(path.iterdir() if path.is_dir() else [path]):
+        raise StudyError(f"{path} is there and holds no study; give another folder with --out.")
+    own = path / "faces.faceset"
+    divided = open_faceset(own) if own.is_dir() else _divided(study, trainings, faces)
+    for training in trainings:
+        check_fit(training.recipe, divided or faces)
+    try:
+        for folder in ("runs", "problems", "looks"):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the study's folder {path}: {error.strerror or error}.") from error
+    check_writable(path / "study.yaml")
+    if divided is not None and not own.is_dir():
+        divided.save(own)
+    with written_beside(path / "settings.json") as beside:
+        beside.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+    with written_beside(path / "study.yaml") as beside:
+        beside.write_text(study.to_yaml(), encoding="utf-8")
+    return StudyFolder(path)
+
+
+def _check_same(folder: StudyFolder, study: Study, settings: Settings) -> None:
+    was = folder.settings
+    for what, before, now in (
+        ("study", folder.study.name, study.name),
+        ("FaceSet", was.data_sha256[:12], settings.data_sha256[:12]),
+        ("--epochs-scale", was.scale, settings.scale),
+        ("--set", " ".join(was.changes) or "nothing", " ".join(settings.changes) or "nothing"),
+    ):
+        if before != now:
+            raise StudyError(f"{folder.path} was begun with {what} {before}, and this is {now}; give another --out.")
+
+
+def _divided(study: Study, trainings: Sequence[Planned], faces: FaceSet) -> FaceSet | None:
+    """Return the faces divided as the study says; None if it says nothing, or the splits it needs are there."""
+    needed = {split for t in trainings for split in (t.recipe.data.train, t.recipe.data.validate_on)}
+    if study.data is None or needed <= set(faces.split_names):
+        return None
+    available = len(faces.split(study.data.only)) if study.data.only else len(faces)
+    take = None if study.data.take is None else min(study.data.take, available)
+    return divide(faces, study.data.parts, by=study.data.by, only=study.data.only, take=take)
+
+
+def _locked(run: RunFolder) -> bool:
+    """Return whether a process is training in a run folder now."""
+    try:
+        with FileLock(run.path / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML too
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is missing or broken; begin the study anew.") from error

@@ -1,0 +1,205 @@
+"""What a study's run folders say: for a run, a state of it and a split, every score that a table may ask for.
+
+Validation faces are scored from the predictions that a run left. Other faces are evaluated, once, and the result kept;
+PrivateTest only when asked for, and each look is logged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.classifier import softmax
+from mien.data.faceset import open_faceset
+from mien.evaluation.comparison import Interval, macro_f1_interval
+from mien.evaluation.evaluate import evaluate
+from mien.evaluation.metrics import Evaluation, score
+from mien.evaluation.private_log import PRIVATE_TEST
+from mien.evaluation.results import read_results
+from mien.files import written_beside
+from mien.studies.folder import StudyFolder
+from mien.studies.plan import Planned
+from mien.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One run, or a state of it, on one split.
+
+    Attributes:
+        name: Of the run.
+        evaluation: Its scores.
+        macro_f1: Its macro F1 with a 95 % bootstrap interval over the faces.
+        loss: Cross-entropy on the split; None where only scores were kept.
+        train_accuracy: Of the last epoch, augmented, 0-1.
+        train_loss: Of the last epoch.
+        seconds: Of all epochs together, with their validation.
+        epochs: Epochs trained.
+        of_epochs: Epochs of the study; more, where it is scaled.
+    """
+
+    name: str
+    evaluation: Evaluation
+    macro_f1: Interval
+    loss: float | None
+    train_accuracy: float
+    train_loss: float
+    seconds: float
+    epochs: int
+    of_epochs: int
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it was trained for fewer epochs than the study says."""
+        return self.epochs != self.of_epochs
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why there is no score."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A training after so many of the study's epochs."""
+
+    training: Planned
+    epochs: int
+    scaled: int
+
+
+class Measured:
+    """The scores of a study's runs; each is computed once."""
+
+    def __init__(self, folder: StudyFolder, *, look_at_private_test: bool = False) -> None:
+        """Prepare to read.
+
+        Args:
+            folder: The study.
+            look_at_private_test: Whether a look that has not been taken yet may be; it is logged.
+        """
+        self._folder = folder
+        self._looks = look_at_private_test
+        self._known: dict[tuple[Path, str | None], Scored | Missing] = {}
+        self._by_name: dict[str, list[Planned]] = {}
+        for training in folder.trainings:
+            self._by_name.setdefault(training.of, []).append(training)
+
+    def of(self, run: str, epochs: int | None, split: str | None) -> list[Scored | Missing]:
+        """Return what a table's run says, one for each seed.
+
+        Args:
+            run: A run or a winner.
+            epochs: Its state after so many of the study's epochs; None for its end.
+            split: On which faces; None for those it validates on.
+        """
+        if run in self._folder.study.winners:
+            winner = self.winner(run)
+            return [winner if isinstance(winner, Missing) else self.scored(winner, split)]
+        return [self.scored(_state(training, epochs), split) for training in self._by_name[run]]
+
+    def winner(self, name: str) -> State | Missing:
+        """Return the state with the highest accuracy on its validation faces, the first of equals."""
+        among = self._folder.study.winners[name].among
+        states = [
+            _state(training, epochs)
+            for training in self._folder.trainings
+            if fnmatchcase(training.of, among)
+            for epochs in (*(stage.epochs for stage in training.stages), None)
+        ]
+        scores = [(state, self.scored(state, None)) for state in states]
+        failed = {s.training.name for s, _ in scores if self._folder.state(s.training).startswith("failed")}
+        known = [(state, found) for state, found in scores if isinstance(found, Scored)]
+        waiting = {s.training.name for s, found in scores if isinstance(found, Missing)} - failed
+        if waiting or not known:
+            return Missing(f"chosen when all have finished, and {len(waiting)} have not")
+        return max(known, key=lambda item: item[1].evaluation.accuracy)[0]
+
+    def scored(self, state: State, split: str | None) -> Scored | Missing:
+        """Return the scores of one state on one split."""
+        path = self._folder.run_path(state.training, state.scaled)
+        if split == state.training.recipe.data.validate_on:
+            split = None
+        if (path, split) not in self._known:
+            self._known[path, split] = self._score(state, path, split)
+        return self._known[path, split]
+
+    def called(self, run: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Return what a run's first seed called its validation faces, and what they are, (N,) each; None if missing."""
+        path = self._folder.run_path(self._by_name[run][0])
+        if not path.is_dir() or not RunFolder(path).finished:
+            return None
+        logits, labels = RunFolder(path).predictions()
+        return logits.argmax(1), labels
+
+    def _score(self, state: State, path: Path, split: str | None) -> Scored | Missing:
+        if not path.is_dir() or not RunFolder(path).finished:
+            return Missing(self._folder.state(state.training))
+        run = RunFolder(path)
+        rows = run.metrics()
+        if split is None:
+            logits, labels = run.predictions()
+            probabilities = softmax(logits, 1.0)
+            environment = run.environment()
+            evaluation = score(
+                probabilities,
+                labels,
+                tuple(environment["labels"]),
+                model=path.name,
+                data=environment["data"],
+                split=run.recipe.data.validate_on,
+                views=1,
+            )
+            macro_f1 = macro_f1_interval(logits.argmax(1), labels, classes=logits.shape[1])
+            loss = float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
+        else:
+            looked = self._look(path, split)
+            if isinstance(looked, Missing):
+                return looked
+            evaluation, macro_f1 = looked
+            loss = None
+        return Scored(
+            name=path.name,
+            evaluation=evaluation,
+            macro_f1=macro_f1,
+            loss=loss,
+            train_accuracy=float(rows[-1]["train_accuracy"]),
+            train_loss=float(rows[-1]["train_loss"]),
+            seconds=sum(float(row["seconds"]) for row in rows),
+            epochs=len(rows),
+            of_epochs=state.epochs,
+        )
+
+    def _look(self, path: Path, split: str) -> tuple[Evaluation, Interval] | Missing:
+        """Return a run's scores on other faces than it validates on: kept, or evaluated now and kept."""
+        kept = self._folder.path / "looks" / f"{path.name}-on-{split}.json"
+        if not kept.is_file():
+            if split == PRIVATE_TEST and not self._looks:
+                return Missing(f"{PRIVATE_TEST} not looked at")
+            if split not in open_faceset(self._folder.faceset_path).split_names:
+                return Missing(f"no split {split!r} in the FaceSet")
+            results = evaluate([str(path)], data=self._folder.faceset_path, split=split).results
+            with written_beside(kept) as beside:
+                beside.write_text(results.to_json(), encoding="utf-8")
+        (one,) = read_results(kept).models
+        return one.evaluation, one.macro_f1
+
+
+def _state(training: Planned, epochs: int | None) -> State:
+    scaled = next((stage.scaled for stage in training.stages if stage.epochs == epochs), training.recipe.epochs)
+    return State(training, epochs or training.epochs, scaled)
+
+
+def learning_curves(folder: StudyFolder, pattern: str) -> list[tuple[str, Sequence[dict[str, str]]]]:
+    """Return the rows of metrics.csv of every run that is called so and has begun, by its name."""
+    found: list[tuple[str, Sequence[dict[str, str]]]] = []
+    for training in folder.trainings:
+        path = folder.run_path(training)
+        if fnmatchcase(training.of, pattern) and path.is_dir() and (rows := RunFolder(path).metrics()):
+            found.append((training.name, rows))
+    return found

@@ -1,0 +1,76 @@
+"""Report -> report.html: one page that needs no other file, for a phone, a screen in light or dark, and paper."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from markupsafe import Markup
+
+from mien.card import LIMITS
+from mien.evaluation.report.drawing import Drawing
+from mien.evaluation.report.page import NBSP, page_environment
+from mien.studies.compared import ComparedTable, Report
+from mien.studies.report import words
+from mien.studies.study import Column
+
+HOW_TO_READ = (
+    "Differences of shares have the 95 % interval of two shares of independent faces "
+    "(Newcombe), those of macro F1 our bootstrap interval; bold where it leaves out zero."
+)
+
+
+def render(report: Report, drawings: Sequence[Drawing]) -> str:
+    """Return the page."""
+    return (
+        page_environment("mien.studies.report", "mien.evaluation.report")
+        .get_template("study.html.j2")
+        .render(
+            report=report,
+            drawings=drawings,
+            verdict=words.verdict(report),
+            scaled=words.scaled_runs(report),
+            collapsed=words.collapsed(report),
+            unfinished=words.unfinished(report),
+            ours=words.ours,
+            difference=words.difference,
+            interval=words.interval,
+            mark=words.SCALED,
+            how_to_read=HOW_TO_READ,
+            width=width,
+            first_measured=first_measured,
+            missing_of=missing_of,
+            behind=behind,
+            limits=LIMITS,
+            version=version("mien"),
+            svg=Markup,
+        )
+    )
+
+
+def width(column: Column) -> int:
+    """Return how many columns one of the paper's becomes: paper, ours, difference."""
+    return 1 if column.measure is None else 2 + column.compare
+
+
+def first_measured(table: ComparedTable) -> int:
+    """Return the number of the accuracy's column, or of the first that we have values for."""
+    measured = [k for k, column in enumerate(table.columns) if column.measure is not None]
+    return next((k for k in measured if table.columns[k].measure == "accuracy"), measured[0] if measured else -1)
+
+
+def missing_of(table: ComparedTable) -> list[str]:
+    """Return why values of a table are missing, each reason once."""
+    reasons = (cell.missing for row in table.rows for cell in row.cells if cell.missing)
+    return list(dict.fromkeys(reasons))
+
+
+def behind(table: ComparedTable) -> str:
+    """Return how many faces are behind our values, by column where they differ: "n = 3,589"."""
+    most = {
+        column.name: max((row.cells[k].n for row in table.rows), default=0)
+        for k, column in enumerate(table.columns)
+        if column.measure not in (None, "support", "seconds", "train_accuracy", "train_loss")
+    }
+    counts = {name: n for name, n in most.items() if n}
+    if len(set(counts.values())) == 1:
+        return f"n{NBSP}={NBSP}{next(iter(counts.values())):,} faces"
+    return ", ".join(f"{name} n{NBSP}={NBSP}{n:,} faces" for name, n in counts.items())

@@ -1,0 +1,88 @@
+"""Cells as words, the same ones on the page and in Markdown."""
+
+from mien.evaluation.report.page import NBSP, points
+from mien.studies.compared import Cell, Report
+
+SCALED = "‡"  # stands behind every number of a training that was cut short
+
+
+def ours(cell: Cell) -> str:
+    """Return our value with its standard error, and the mark if it was scaled: "63.1 % ± 0.8 ‡"."""
+    if cell.missing:
+        return "–"
+    if cell.ours is None:
+        return ""
+    match cell.style:
+        case "percent":
+            text = f"{100 * cell.ours:.1f}{NBSP}%"
+            error = None if cell.error is None else f"{100 * cell.error:.1f}"
+        case "number":
+            text, error = f"{cell.ours:,.0f}", None
+        case "seconds":
+            text, error = f"{cell.ours:,.0f}{NBSP}s", None
+        case _:
+            text = f"{cell.ours:.3f}"
+            error = None if cell.error is None else f"{cell.error:.3f}"
+    parts = [text, *([f"±{NBSP}{error}"] if error else []), *([SCALED] if cell.scaled else [])]
+    return NBSP.join(parts)
+
+
+def difference(cell: Cell) -> str:
+    """Return ours less the paper's: in points, or in the paper's own unit where it is no share."""
+    if cell.difference is None:
+        return ""
+    if cell.style == "percent":
+        return points(cell.difference)
+    text = f"{cell.difference:+,.0f}" if cell.style in ("number", "seconds") else f"{cell.difference:+.3f}"
+    return text.replace("-", "−")
+
+
+def interval(cell: Cell) -> str:
+    """Return the difference's 95 % interval in the same unit: "−2.4 to +0.9"."""
+    if cell.low is None or cell.high is None:
+        return ""
+    ends = (
+        points(end) if cell.style == "percent" else f"{end:+.3f}".replace("-", "−") for end in (cell.low, cell.high)
+    )
+    return " to ".join(ends)
+
+
+def verdict(report: Report) -> str:
+    """Return in a sentence how many of the paper's values ours agree with."""
+    judged = [cell for cell in report.cells() if cell.low is not None]
+    differing = sum(cell.differs for cell in judged)
+    waiting = sum(bool(cell.missing) and cell.printed is not None for cell in report.cells())
+    if not judged:
+        return f"No printed value could be compared yet; {waiting} wait for a training or a look."
+    agree = f"{len(judged) - differing} of {len(judged)} printed values agree with ours within chance"
+    missing = f"; {waiting} more wait for a training or a look" if waiting else ""
+    return f"{agree}, {differing} differ by more{missing}."
+
+
+def scaled_runs(report: Report) -> str:
+    """Return a sentence on what was scaled; empty where nothing was."""
+    if report.scale == 1:
+        return ""
+    return (
+        f"Every training was cut to {report.scale:g} of the study's epochs. Numbers with {SCALED} come from such "
+        "trainings and are not the paper's experiment."
+    )
+
+
+def collapsed(report: Report) -> list[str]:
+    """Return a sentence for each training that calls nearly every face the same."""
+    sentences = []
+    for trained in report.trainings:
+        if trained.scored is not None and (label := trained.scored.evaluation.collapsed):
+            evaluation = trained.scored.evaluation
+            called = next(scores.called for scores in evaluation.classes if scores.label == label)
+            sentences.append(
+                f"{trained.name} has collapsed: it calls {called:,} of {evaluation.n:,} faces of {evaluation.split} "
+                f"“{label}”."
+            )
+    return sentences
+
+
+def unfinished(report: Report) -> list[str]:
+    """Return a sentence for each training that has not finished."""
+    return [f"{trained.name}: {trained.state}." for trained in report.trainings if trained.state != "finished"]

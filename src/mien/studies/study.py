@@ -1,0 +1,244 @@
+"""Studies: which trainings a paper's tables need, and what those tables print, in one frozen value.
+
+In: a YAML file of the package or of the user.  Out: a Study; unknown keys are refused.
+"""
+
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from mien.errors import StudyError, unknown_name
+from mien.training.recipe import Section
+
+Measure = Literal["accuracy", "precision", "recall", "f1", "support", "loss", "train_accuracy", "train_loss", "seconds"]
+AVERAGES = ("macro", "weighted", "accuracy")
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Variant(Section):
+    """One change to the study's base recipe, by a name."""
+
+    recipe: str | None = None
+    """Another recipe in place of the base: a name or a file."""
+    set: dict[str, Any] = {}
+    """Settings changed on top, dotted as for `mien train --set`."""
+
+
+class SplitSection(Section):
+    """How the study divides a FaceSet that does not have the splits its recipes ask for; see data/split.py."""
+
+    parts: dict[str, float]
+    """Share of each new split."""
+    only: str | None = None
+    """Split to divide; by default all faces."""
+    take: int | None = Field(None, ge=1)
+    """Faces to draw first, each class in proportion; all, if there are fewer."""
+    by: Literal["group", "face"] = "group"
+    """`group` keeps twins, a video's frames and a person's pictures on one side."""
+
+
+class Column(Section):
+    """A column of a printed table, and what of ours stands beside it."""
+
+    name: Text
+    """As printed."""
+    measure: Measure | None = None
+    """What of ours is compared; none: the column is shown as it was printed, and no more."""
+    split: str | None = None
+    """On which faces; by default those that the run validates on. PrivateTest is looked at only when asked for."""
+    run: str | None = None
+    """Of which run or winner, where a row is a class and not a run."""
+    n: int | None = Field(None, ge=1)
+    """Faces behind the printed value, where known; gives the difference its interval."""
+    compare: bool = True
+    """Whether a difference means anything; the table's note says why not."""
+
+
+class Row(Section):
+    """A row of a printed table."""
+
+    name: tuple[Text, ...]
+    """As printed: one value for each of the table's `header`."""
+    run: str | None = None
+    """The run or winner it is about."""
+    epochs: int | None = Field(None, ge=1)
+    """The state of that run after so many epochs; by default after its last."""
+    of: str | None = None
+    """The class, `macro`, `weighted` or `accuracy`, in a table of classes."""
+    printed: tuple[str | None, ...]
+    """A value for each column, letter by letter: "64.42%". None where the paper prints none."""
+
+    @field_validator("name", "printed", mode="before")
+    @classmethod
+    def _as_printed(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            value = [value]
+        if any(isinstance(item, float) for item in value):
+            raise ValueError('put numbers with a point in quotes, as in "0.50", so that they stay as they are printed')
+        return [str(item) if isinstance(item, int) else item for item in value]
+
+
+class Table(Section):
+    """A table as a paper prints it."""
+
+    title: Text
+    header: tuple[Text, ...] = ("model",)
+    """What the parts of a row's name are."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    note: str | None = None
+    """What a reader must know of it."""
+
+    @model_validator(mode="after")
+    def _is_rectangular(self) -> "Table":
+        for row in self.rows:
+            if len(row.printed) != len(self.columns) or len(row.name) != len(self.header):
+                raise ValueError(
+                    f"row {' '.join(row.name)!r} has {len(row.name)} names and {len(row.printed)} values; the table "
+                    f"has {len(self.header)} and {len(self.columns)} columns"
+                )
+        return self
+
+
+class Winner(Section):
+    """The best of some runs, all their stages included, by accuracy on the faces that they validate on."""
+
+    among: Text
+    """Their names, * for any letters."""
+
+
+class Comparison(Section):
+    """Two runs on the same faces, for something that the paper says in words."""
+
+    says: Text
+    """What the paper says."""
+    first: str
+    second: str
+
+
+class Curves(Section):
+    """A figure of learning curves."""
+
+    title: Text
+    runs: str = "*"
+    """Names of the runs in it, * for any letters."""
+
+
+class Study(Section):
+    """Which trainings a paper's tables need, and what these tables print."""
+
+    name: Text
+    """What users type."""
+    about: Text
+    """One sentence for `mien study list`."""
+    paper: Text
+    """Where the tables are printed."""
+    base: str
+    """The recipe that variants change: a name or a file."""
+    variants: dict[str, Variant] = {}
+    """Named changes; none: the base alone, as `base`."""
+    grid: dict[str, tuple[Any, ...]] = {}
+    """Settings with several values each: every variant is trained with every combination of them."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of each training; with several, tables show their mean."""
+    data: SplitSection | None = None
+    """How to divide the FaceSet if need be."""
+    protocol: tuple[Text, ...] = ()
+    """Where our protocol differs from the paper's, in sentences."""
+    tables: tuple[Table, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    winners: dict[str, Winner] = {}
+    curves: tuple[Curves, ...] = (Curves(title="Learning curves"),)
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _a_name_is_a_recipe(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"recipe": change} if isinstance(change, str) else change or {} for name, change in value.items()}
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise ValueError("name one seed at least, and each once")
+        return seeds
+
+    def to_yaml(self) -> str:
+        """Return the study as YAML text, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def check_names(self, runs: set[str]) -> None:
+        """Raise StudyError if a table, comparison, winner or figure names a run that the study does not train."""
+        for table in self.tables:
+            for run in (*(row.run for row in table.rows), *(column.run for column in table.columns)):
+                if run is not None and run not in runs | set(self.winners):
+                    raise StudyError(f"Study {self.name}, {table.title}: {unknown_name('run', run, runs)}")
+        for comparison in self.comparisons:
+            for run in (comparison.first, comparison.second):
+                if run not in runs:
+                    raise StudyError(f"Study {self.name}, {comparison.says!r}: {unknown_name('run', run, runs)}")
+        for pattern in (*(winner.among for winner in self.winners.values()), *(curves.runs for curves in self.curves)):
+            if not any(fnmatchcase(run, pattern) for run in runs):
+                raise StudyError(f"Study {self.name}: no run is called like {pattern!r}; {_listed(runs)}")
+
+
+def study_files() -> dict[str, Path]:
+    """Return the package's studies, by name."""
+    folder = Path(str(files("mien") / "studies" / "papers"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_study(name_or_path: str) -> Study:
+    """Read a study.
+
+    Args:
+        name_or_path: One of the package's studies, or the path of a YAML file.
+
+    Raises:
+        StudyError: No such study, an unknown key, or a value that the key cannot have.
+    """
+    known = study_files()
+    path = known.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        raise StudyError(unknown_name("study", name_or_path, known))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    return as_study(content, path)
+
+
+def as_study(content: object, path: Path) -> Study:
+    """Return what a YAML file holds as a Study; raises StudyError, which names the file."""
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        if problem["type"] == "extra_forbidden":
+            known = _section_at(problem["loc"][:-1]).model_fields
+            raise StudyError(f"Study {path.stem}: {unknown_name('key', str(problem['loc'][-1]), known)}") from error
+        raise StudyError(f"Study {path.stem}: {key}: {problem['msg'].removeprefix('Value error, ')}.") from error
+
+
+def _section_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+    sections: dict[str, type[BaseModel]] = {
+        "variants": Variant,
+        "data": SplitSection,
+        "columns": Column,
+        "rows": Row,
+        "tables": Table,
+        "comparisons": Comparison,
+        "winners": Winner,
+        "curves": Curves,
+    }
+    return next((sections[part] for part in reversed(place) if isinstance(part, str) and part in sections), Study)
+
+
+def _listed(runs: set[str]) -> str:
+    return f"its runs are: {', '.join(sorted(runs))}."

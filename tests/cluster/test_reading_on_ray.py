@@ -1,0 +1,73 @@
+"""Photos and clips read by workers, one of which is killed: each file is there once, as a plain reading has it."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mien.reading.reader import Reader
+from mien.reading.sinks.parquet import ParquetSink
+from tests.cluster.conftest import kill_who_holds
+from tests.conftest import write_long_clip
+
+pytestmark = pytest.mark.usefixtures("cluster")
+Mien = Callable[..., tuple[int, str, str]]
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    rows = pq.read_table(path).to_pylist()
+    return sorted(rows, key=lambda row: (row["source"], row["frame"], row["face"] or 0))
+
+
+@pytest.fixture
+def media(astronaut: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of three photos and two clips; paths are those that a user below it would type."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        Image.open(astronaut).convert("RGB").save(folder / name)
+    shutil.copy(clip, folder / "d.mp4")
+    write_long_clip(folder / "e.mp4")
+    return Path("media")
+
+
+def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: Path, tmp_path: Path) -> None:
+    killed: list[int] = []
+    killer = threading.Thread(target=lambda: killed.append(kill_who_holds(tmp_path / "media" / "e.mp4")))
+    killer.start()
+    code, out, err = mien("read", media, "--engine", "ray", "--out", "all.parquet")
+    killer.join()
+    assert killed, "the worker was killed while it read the clip"
+    assert code == 0, err
+    assert "5 of 5 files are in all.parquet; 68 frames" in out
+    data_set = tmp_path / "all.parquet"
+    assert len(list(data_set.iterdir())) == 5
+    reader, files = Reader(), sorted(media.iterdir())
+    with ParquetSink(tmp_path / "one.parquet", reader.classifier.card.labels) as sink:
+        reader.read_into([sink], files)
+    assert _rows(data_set) == _rows(tmp_path / "one.parquet")
+
+    written = {file.name: file.stat().st_mtime_ns for file in data_set.iterdir()}
+    shutil.copy(media / "a.jpg", media / "new.jpg")
+    (media / "broken.jpg").write_text("no picture")
+    code, out, err = mien("read", media, "--engine", "ray", "--out", "all.parquet")
+    assert code == 1
+    assert "6 of 7 files are in all.parquet; 1 frames" in out, "only what was not there is read"
+    assert "broken.jpg is not a picture" in err
+    assert {file.name: file.stat().st_mtime_ns for file in data_set.iterdir()}.items() >= written.items()
+    code, _, err = mien("read", media, "--engine", "ray", "--out", "all.parquet", "--largest")
+    assert code == 2
+    assert "begun with other settings" in err
+
+
+def test_a_file_that_cannot_be_read_leaves_nothing(mien: Mien, media: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_text("no picture")
+    code, _, err = mien("read", "broken.jpg", "--engine", "ray", "--out", "no.parquet")
+    assert code == 2
+    assert "broken.jpg is not a picture" in err
+    assert not list(tmp_path.glob("*no.parquet*"))

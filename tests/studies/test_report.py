@@ -1,0 +1,329 @@
+"""The paper's table beside ours: the numbers, what is marked, what is missing, and how the page looks in a browser."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.faceset import open_faceset
+from mien.evaluation.evaluate import evaluate
+from mien.studies.compared import Cell, Report, make_report, newcombe
+from mien.studies.engine import LocalEngine
+from mien.studies.folder import StudyFolder, begin
+from mien.studies.report import words
+from mien.studies.report.page import render
+from mien.studies.report.write import write_study_report
+from mien.studies.run import run_study
+from mien.studies.study import Study
+from mien.training.run_folder import RunFolder
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CLASSES = [
+    {"name": name, "of": name, "printed": ["0.50", "0.50", "0.50", 5]}
+    for name in ("angry", "disgust", "macro", "weighted")
+]
+BY_CLASS = {
+    "title": "Table 2",
+    "header": ["Class"],
+    "columns": [
+        {"name": "Precision", "measure": "precision", "run": "fast"},
+        {"name": "Recall", "measure": "recall", "run": "fast", "n": 35},
+        {"name": "F1", "measure": "f1", "run": "fast", "n": 35},
+        {"name": "Support", "measure": "support", "run": "fast", "compare": False},
+    ],
+    "rows": [*CLASSES, {"name": "Accuracy", "of": "accuracy", "printed": [None, None, "0.50", 35]}],
+}
+
+
+@pytest.fixture(scope="module")
+def report(done: StudyFolder) -> Report:
+    """The report of the small study."""
+    return make_report(done)
+
+
+@pytest.fixture(scope="module")
+def written(done: StudyFolder, report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, written."""
+    folder = tmp_path_factory.mktemp("reported") / "report"
+    write_study_report(report, done, folder)
+    return folder
+
+
+def _text(html: str) -> str:
+    words_: list[str] = []
+
+    class Page(HTMLParser):
+        inside = 0
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.inside += tag in ("style", "svg")
+
+        def handle_endtag(self, tag: str) -> None:
+            self.inside -= tag in ("style", "svg")
+
+        def handle_data(self, data: str) -> None:
+            if not self.inside:
+                words_.extend(data.split())
+
+    Page().feed(html)
+    return " ".join(words_)
+
+
+def test_newcombes_own_example() -> None:
+    """Newcombe 1998, Table II, contrast (a), method 10: 56/70 less 48/80."""
+    assert newcombe(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert newcombe(0, 10, 0, 20) == pytest.approx((-0.1611, 0.2775), abs=5e-5), "contrast (g)"
+
+
+def test_ours_is_what_evaluate_says(done: StudyFolder, report: Report) -> None:
+    for row, run in zip(report.tables[0].rows, ("slow", "fast-after-2", "fast"), strict=True):
+        path = done.path / "runs" / run
+        one = evaluate([str(path)], data=done.faceset_path, split="PublicTest").results.models[0].evaluation
+        (cell,) = row.cells
+        assert (cell.ours, cell.n) == (pytest.approx(one.accuracy), 35)
+        assert cell.error == pytest.approx(one.standard_error)
+        assert cell.difference == pytest.approx(one.accuracy - float((cell.printed or "")[:-1]) / 100)
+        assert (cell.low, cell.high) == pytest.approx(newcombe(one.accuracy, 35, one.accuracy - cell.difference, 100))
+
+
+def test_there_is_a_sentence_for_each_cell_that_differs(report: Report) -> None:
+    table = report.tables[0]
+    differing = [row.name[0] for row in table.rows if row.cells[0].differs]
+    assert "slow" in differing, "a slow run does not reach 50 % in four epochs"
+    assert len(table.sentences) == len(differing)
+    for name, sentence in zip(differing, table.sentences, strict=True):
+        assert re.fullmatch(
+            rf"{name}, Test: ours is \d+\.\d points (above|below) the paper's \d+(\.\d)?% "
+            r"\(95 % interval \d+\.\d to \d+\.\d\)\.",
+            sentence,
+        )
+    assert words.verdict(report).startswith(f"{3 - len(differing)} of 3 printed values agree")
+
+
+def test_what_the_paper_says_in_words_is_tested_on_the_same_faces(done: StudyFolder, report: Report) -> None:
+    (claim,) = report.claims
+    logits = {run: RunFolder(done.path / "runs" / run).predictions() for run in ("slow", "fast")}
+    right = {run: values[0].argmax(1) == values[1] for run, values in logits.items()}
+    assert claim.test is not None
+    assert claim.test.only_second == (right["fast"] & ~right["slow"]).sum()
+    assert claim.test.accuracy_gain.value == pytest.approx(right["fast"].mean() - right["slow"].mean())
+
+
+def test_a_table_of_classes_is_that_of_the_run(
+    done: StudyFolder, make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    folder = begin(tmp_path / "s", make_study(tables=[BY_CLASS]), data=faceset_folder)
+    shutil.copytree(done.path / "runs" / "fast", folder.path / "runs" / "fast")
+    (table,) = make_report(folder).tables
+    run = done.path / "runs" / "fast"
+    one = evaluate([str(run)], data=faceset_folder, split="PublicTest").results.models[0]
+    cells = {row.name[0]: row.cells for row in table.rows}
+    angry = one.evaluation.classes[0]
+    expected = (angry.precision, angry.recall, angry.f1, angry.support)
+    assert [cell.ours for cell in cells["angry"]] == pytest.approx(expected)
+    assert [cell.ours for cell in cells["macro"]][:3] == pytest.approx(
+        [one.evaluation.macro.precision, one.evaluation.macro.recall, one.evaluation.macro.f1]
+    )
+    assert cells["Accuracy"][2].ours == pytest.approx(one.evaluation.accuracy)
+    assert [cell.ours for cell in cells["Accuracy"]][:2] == [None, None], "a row of accuracy has no precision"
+    assert cells["macro"][2].low == pytest.approx(one.macro_f1.low - 0.5)
+    recall = cells["angry"][1]
+    assert (recall.low, recall.high) == pytest.approx(newcombe(angry.recall, angry.support, 0.5, 5)), "of 5, as printed"
+    assert cells["angry"][0].low is None, "of a precision the paper does not say how many faces were called so"
+    assert cells["angry"][3].difference is None
+
+
+def test_scaled_numbers_are_marked_everywhere(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    folder = begin(tmp_path / "s", make_study(), data=faceset_folder, scale=0.5)
+    run_study(folder, engine=LocalEngine())
+    report = make_report(folder)
+    assert [row.cells[0].scaled for row in report.tables[0].rows] == [
+        "2 of 4 epochs",
+        "1 of 2 epochs",
+        "2 of 4 epochs",
+    ]
+    write_study_report(report, folder, tmp_path / "r")
+    html, markdown = (tmp_path / "r" / "report.html").read_text(), (tmp_path / "r" / "report.md").read_text()
+    for text in (_text(html), markdown):
+        assert "Every training was cut to 0.5 of the study's epochs." in text
+        assert text.count("‡") == 3 + 1 + 2 + 1, "three rows, the claim, two trainings, and what it means"
+    assert "after 2 of 4 epochs" in report.tables[0].sentences[0]
+
+
+def test_nothing_is_marked_that_was_not_scaled(written: Path) -> None:
+    for name in ("report.html", "report.md"):
+        assert "‡" not in (written / name).read_text()
+
+
+def test_what_is_missing_says_why(make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path) -> None:
+    variants = {"slow": {"set": {"optimiser.lr": 1e30}}, "fast": {}}
+    folder = begin(tmp_path / "s", make_study(variants=variants), data=faceset_folder)
+    report = make_report(folder)
+    assert [row.cells[0].missing for row in report.tables[0].rows] == ["not begun"] * 3
+    assert words.verdict(report) == "No printed value could be compared yet; 3 wait for a training or a look."
+    assert report.claims[0].test is None
+    write_study_report(report, folder, tmp_path / "nothing-yet")
+    assert "2 of 2 trainings have not finished" in _text((tmp_path / "nothing-yet" / "report.html").read_text())
+    run_study(folder, engine=LocalEngine())
+    report = make_report(folder)
+    slow, _, fast = (row.cells[0] for row in report.tables[0].rows)
+    assert slow.missing.startswith("failed: The loss became")
+    assert fast.missing == ""
+    (sentence,) = words.unfinished(report)
+    assert sentence.startswith("slow: failed: The loss became")
+
+
+def test_a_collapsed_training_is_named(
+    done: StudyFolder, make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    folder = begin(tmp_path / "s", make_study(), data=faceset_folder)
+    for run in ("slow", "fast", "fast-after-2"):
+        shutil.copytree(done.path / "runs" / run, folder.path / "runs" / run)
+    run = RunFolder(folder.path / "runs" / "slow")
+    logits, labels = run.predictions()
+    logits[:, 3] += 100
+    run.write_predictions(logits, labels, tuple(run.environment()["labels"]))
+    report = make_report(folder)
+    assert report.tables[0].rows[0].collapsed == "happy"
+    assert words.collapsed(report) == ["slow has collapsed: it calls 35 of 35 faces of PublicTest “happy”."]
+    html = render(report, [])
+    assert "1 of 2 trainings collapsed" in _text(html)
+    assert html.count('class="tag">collapsed') == 1
+
+
+def test_several_seeds_are_one_number_with_a_spread(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    folder = begin(tmp_path / "s", make_study(seeds=[0, 1]), data=faceset_folder)
+    run_study(folder, engine=LocalEngine())
+    runs = [RunFolder(folder.path / "runs" / f"fast-seed-{seed}") for seed in (0, 1)]
+    accuracies = [run.card().score.accuracy for run in runs]
+    cell = make_report(folder).tables[0].rows[2].cells[0]
+    assert (cell.ours, cell.seeds) == (pytest.approx(np.mean(accuracies)), 2)
+    assert cell.spread == pytest.approx(np.std(accuracies, ddof=1))
+
+
+ON_PRIVATE_TEST = {
+    "title": "Table 3",
+    "columns": [{"name": "Test", "measure": "accuracy", "split": "PrivateTest", "n": 35}],
+    "rows": [{"name": "the best", "run": "best", "printed": "50%"}],
+}
+
+
+def test_private_test_is_looked_at_when_asked_for_once_and_logged(
+    done: StudyFolder,
+    make_study: Callable[..., Study],
+    faceset_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = make_study(winners={"best": {"among": "*"}}, tables=[*_tables(make_study), ON_PRIVATE_TEST])
+    folder = begin(tmp_path / "s", study, data=faceset_folder)
+
+    def cell(*, look: bool) -> Cell:
+        return make_report(folder, look_at_private_test=look).tables[1].rows[0].cells[0]
+
+    shutil.copytree(done.path / "runs" / "slow", folder.path / "runs" / "slow")
+    assert cell(look=True).missing == "chosen when all have finished, and 1 have not"
+    for run in ("fast", "fast-after-2"):
+        shutil.copytree(done.path / "runs" / run, folder.path / "runs" / run)
+    assert cell(look=False).missing == "PrivateTest not looked at"
+    assert not (tmp_path / "results").exists()
+
+    accuracies = {
+        run: RunFolder(folder.path / "runs" / run).card().score.accuracy for run in ("slow", "fast-after-2", "fast")
+    }
+    best = max(accuracies, key=lambda run: accuracies[run])
+    seen = cell(look=True)
+    with (tmp_path / "results" / "private_test_log.csv").open() as file:
+        (look,) = csv.DictReader(file)
+    assert look["model"] == best
+    assert seen.ours == pytest.approx(float(look["accuracy"]), abs=1e-5)
+    assert cell(look=True) == cell(look=False) == seen, "what was seen is kept"
+    with (tmp_path / "results" / "private_test_log.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 1, "and not looked at again"
+
+
+def _tables(make_study: Callable[..., Study]) -> list[dict[str, object]]:
+    return [table.model_dump(mode="json") for table in make_study().tables]
+
+
+def test_other_faces_than_the_validation_faces_are_evaluated_too(
+    done: StudyFolder, make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    columns = [{"name": split, "measure": "accuracy", "split": split} for split in ("Training", "production")]
+    rows = [{"name": "fast", "run": "fast", "printed": ["50%", "50%"]}]
+    tables = [{"title": "T", "columns": columns, "rows": rows}]
+    folder = begin(tmp_path / "s", make_study(tables=tables), data=faceset_folder)
+    shutil.copytree(done.path / "runs" / "fast", folder.path / "runs" / "fast")
+    training, production = make_report(folder).tables[0].rows[0].cells
+    assert training.n == len(open_faceset(faceset_folder).split("Training"))
+    assert production.missing == "no split 'production' in the FaceSet"
+
+
+def test_the_three_files_agree(report: Report, written: Path) -> None:
+    assert sorted(file.name for file in written.iterdir()) == [
+        "learning-curves-1.png",
+        "report.html",
+        "report.md",
+        "study.json",
+    ]
+    found = json.loads((written / "study.json").read_text())
+    assert found["tables"][0]["rows"][0]["cells"][0]["ours"] == report.tables[0].rows[0].cells[0].ours
+    html, markdown = _text((written / "report.html").read_text()), (written / "report.md").read_text()
+    for row in report.tables[0].rows:
+        shown = words.ours(row.cells[0])
+        assert shown in markdown
+        assert " ".join(shown.split()) in html
+        assert words.difference(row.cells[0]) in html
+        assert words.interval(row.cells[0]) in markdown
+    for sentence in (*report.tables[0].sentences, *report.protocol):
+        assert sentence in html
+        assert sentence in markdown
+
+
+def test_names_are_shown_not_run(report: Report) -> None:
+    wicked = '<script>alert("x")</script>'
+    html = render(replace(report, about=wicked, protocol=(wicked,)), [])
+    assert "<script" not in html
+    assert _text(html).count(wicked) == 2
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """A real browser; a test that asks for it is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright to steer a browser")
+    if CHROMIUM is None:
+        pytest.skip("needs chromium, which is not on this machine")
+    with playwright.sync_playwright() as steering:
+        running = steering.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (390, "dark")])
+def test_a_browser_shows_it_whole(browser: object, written: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})  # type: ignore[attr-defined]
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
+    page.emulate_media(color_scheme=scheme)
+    page.goto((written / "report.html").as_uri())
+    assert problems == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drawn = page.evaluate("[...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().width)")
+    assert len(drawn) == 2
+    assert min(drawn) > 250
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert (tmp_path / "page.png").stat().st_size > 20_000
