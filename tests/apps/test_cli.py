@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -190,6 +191,8 @@ def test_evaluate_puts_models_side_by_side(
     assert code == 0
     assert "2 models on drawn PublicTest, n = 35, 1 view; ± is one standard error" in text
     assert "mien-s against tiny-001" in text
+    cost = next(row for row in out.splitlines() if "2,090,240" in row)
+    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 88\.9 M", cost), "accuracy and cost in one row"
     assert f"The report is {tmp_path / 'report' / 'report.html'}." in err
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["evaluation.json", "predictions.parquet", "report.html"]
