@@ -238,19 +238,6 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(mien: Mien, tiny_run: 
     assert tiny_run.predictions_path.read_bytes() == before
 
 
-def test_detectors_lists_each_with_its_time_here(mien: Mien) -> None:
-    code, out, _ = mien("detectors")
-    assert code == 0
-    rows = {
-        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]
-        for line in out.split("\n")
-        if "│" in line
-    }
-    assert rows["haar"][0] == "yes"
-    assert float(rows["haar"][-1]) > 0
-    assert "auto is haar; YuNet finds more faces: mien weights fetch yunet" in out
-
-
 def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "r.parquet"
     assert mien("read", clip, "--out", out, "--resume", "--every", "50ms")[0] == 0
