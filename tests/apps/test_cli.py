@@ -78,6 +78,11 @@ def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
     with (tmp_path / "r.csv").open() as file:
         assert [Path(row["source"]).name for row in csv.DictReader(file)] == ["a.jpg", "c.jpg"]
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.jpg", "c.jpg"]
+    (folder / "notes.txt").touch()
+    code, out, err = mien("read", *sorted(folder.iterdir()))  # what the shell makes of photos/*
+    assert (code, out.count("a.jpg"), out.count("c.jpg")) == (1, 1, 1)
+    assert "notes.txt is neither a photo nor a clip" in err
+    assert "2 of 4 files could not be read" in err
 
 
 def test_what_could_be_read_of_a_damaged_clip_is_kept(mien: Mien, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def read(
     from mien.reading.sources import frame_count, media_files
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
-    files = media_files(paths)
+    files, refused = media_files(paths)
     reader = Reader(
         model=model,
         detector=detector,
@@ -90,10 +90,12 @@ def read(
         _print_method(reader.classifier.path.stem, reader.detector.name, detector)
         if written := [str(path) for path in (out, annotate, crops) if path]:
             show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
-    for failure in summary.failures:
+    failures = refused + summary.failures
+    for failure in failures:
         show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
-    if summary.failures:
-        show.err.print(f"mien: {len(summary.failures)} of {len(files)} files could not be read, or only in part.")
+    if failures:
+        count = len(files) + len(refused)
+        show.err.print(f"mien: {len(failures)} of {count} files could not be read, or only in part.")
         raise typer.Exit(1)
 
 
