@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +78,11 @@ def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
     with (tmp_path / "r.csv").open() as file:
         assert [Path(row["source"]).name for row in csv.DictReader(file)] == ["a.jpg", "c.jpg"]
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.jpg", "c.jpg"]
+    (folder / "notes.txt").touch()
+    code, out, err = mien("read", *sorted(folder.iterdir()))  # what the shell makes of photos/*
+    assert (code, out.count("a.jpg"), out.count("c.jpg")) == (1, 1, 1)
+    assert "notes.txt is neither a photo nor a clip" in err
+    assert "2 of 4 files could not be read" in err
 
 
 def test_what_could_be_read_of_a_damaged_clip_is_kept(mien: Mien, tmp_path: Path) -> None:
@@ -190,6 +196,8 @@ def test_evaluate_puts_models_side_by_side(
     assert code == 0
     assert "2 models on drawn PublicTest, n = 35, 1 view; ± is one standard error" in text
     assert "mien-s against tiny-001" in text
+    cost = next(row for row in out.splitlines() if "2,090,240" in row)
+    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 88\.9 M", cost), "accuracy and cost in one row"
     assert f"The report is {tmp_path / 'report' / 'report.html'}." in err
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["evaluation.json", "predictions.parquet", "report.html"]
@@ -233,19 +241,6 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(mien: Mien, tiny_run: 
     before = tiny_run.predictions_path.read_bytes()
     assert mien("train", "--resume", tiny_run.path)[0] == 0
     assert tiny_run.predictions_path.read_bytes() == before
-
-
-def test_detectors_lists_each_with_its_time_here(mien: Mien) -> None:
-    code, out, _ = mien("detectors")
-    assert code == 0
-    rows = {
-        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]
-        for line in out.split("\n")
-        if "│" in line
-    }
-    assert rows["haar"][0] == "yes"
-    assert float(rows["haar"][-1]) > 0
-    assert "auto is haar; YuNet finds more faces: mien weights fetch yunet" in out
 
 
 def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip: Path, tmp_path: Path) -> None:

@@ -314,6 +314,18 @@ def test_attributes_come_back_from_disk_and_follow_their_faces(tmp_path: Path) -
     assert faces.take(np.array([1])).attributes["group"].tolist() == ["ben"]
 
 
+def test_a_tables_splits_come_in_the_order_that_people_expect(tmp_path: Path) -> None:
+    """Whichever row is first: twins and groups are counted in the later split, against the faces to learn from."""
+    lines = ["path,label,split,group"]
+    for number, split in enumerate(("other", "test", "test", "val", "train")):
+        picture(tmp_path / f"{number}.jpg")
+        lines.append(f"{number}.jpg,happy,{split},one person")
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    faces = read(tmp_path / "own.csv").faces
+    assert faces.split_names == ("train", "val", "test", "other")
+    assert describe(faces).divided["train", "test"] == 2
+
+
 def test_a_pandas_index_in_front_is_no_attribute(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     (tmp_path / "own.csv").write_text(",path,label\n0,a.jpg,happy\n")

@@ -226,6 +226,13 @@ def test_a_browser_shows_it_whole(
     assert (tmp_path / "page.png").stat().st_size > 20_000
 
 
+def test_the_committed_report_fits_the_narrowest_phones(browser: "object") -> None:
+    """320 px is the least that WCAG 2.2, 1.4.10, asks for; tables that are wider scroll by themselves."""
+    page = browser.new_page(viewport={"width": 320, "height": 600})  # type: ignore[attr-defined]
+    page.goto((COMMITTED / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
 def _luminance(colour: str) -> float:
     """Return the relative luminance of rgb(r, g, b), as WCAG defines it."""
     shares = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -125,6 +126,27 @@ def test_a_label_stays_inside_the_picture(box: tuple[int, int, int, int]) -> Non
     assert deep.sum() > 80, "the label's ground is visible"
     on_the_label = drawn[np.ix_(deep.any(axis=1), deep.any(axis=0))]
     assert (on_the_label < 40).all(axis=2).sum() > 10, "its letters are visible"
+
+
+def test_labels_of_faces_that_stand_close_do_not_cover_each_other_nor_the_faces() -> None:
+    canvas = np.full((360, 640, 3), 60, np.uint8)
+    alike = {"happy": 3, "surprise": 5, "fear": 2}
+    faces = []
+    for number, (name, place) in enumerate(alike.items()):
+        shares = tuple(0.9 if k == place else 0.1 / 6 for k in range(7))
+        face = _face(number, box=(100 + 36 * number, 150, 30 - number, 30 - number))
+        faces.append(replace(face, probabilities=shares))
+
+    def of_colour(image: np.ndarray, name: str) -> int:
+        colour = [int(COLOURS[name][i : i + 2], 16) for i in (5, 3, 1)]
+        return int((image == colour).all(axis=2).sum())
+
+    together = draw_faces(canvas, tuple(faces))
+    for face in faces:
+        name = face.dominant_emotion
+        assert of_colour(together, name) >= 0.95 * of_colour(draw_faces(canvas, (face,)), name), name
+        x, y, side, _ = face.box_xywh_px
+        assert (together[y + 5 : y + side - 5, x + 5 : x + side - 5] == 60).all(), name
 
 
 def _noise() -> np.ndarray:

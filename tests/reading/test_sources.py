@@ -159,7 +159,7 @@ def test_the_real_clips_are_whole(shared: Path) -> None:
 
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    assert media_files([tmp_path / "a.jpg", tmp_path, tmp_path / "." / "a.jpg"]) == [tmp_path / "a.jpg"]
+    assert media_files([tmp_path / "a.jpg", tmp_path, tmp_path / "." / "a.jpg"]) == ([tmp_path / "a.jpg"], [])
 
 
 def test_a_name_that_is_no_utf8_can_be_printed(tmp_path: Path) -> None:
@@ -173,12 +173,16 @@ def test_folders_are_read_by_name_at_any_depth(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.PNG", "sub/c.mp4", "notes.txt"):
         (tmp_path / "media" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "media" / name).touch()
-    found = media_files([tmp_path / "media"])
+    found, refused = media_files([tmp_path / "media"])
+    assert refused == []
     assert [path.relative_to(tmp_path / "media").as_posix() for path in found] == ["a.PNG", "b.jpg", "sub/c.mp4"]
 
 
-def test_paths_that_cannot_be_read_are_named_before_anything_is(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
+def test_a_path_that_names_no_media_is_refused_alone_and_reported_among_others(tmp_path: Path) -> None:
+    """As the shell gives them for folder/*: one text file must not keep the photos from being read."""
+    photo = tmp_path / "photo.jpg"
+    for file in (photo, tmp_path / "notes.txt"):
+        file.touch()
     (tmp_path / "empty").mkdir()
     for path, sentence in [
         ("missing.jpg", "There is no file"),
@@ -187,6 +191,9 @@ def test_paths_that_cannot_be_read_are_named_before_anything_is(tmp_path: Path) 
     ]:
         with pytest.raises(InputError, match=sentence):
             media_files([tmp_path / path])
+        files, refused = media_files([tmp_path / path, photo])
+        assert (files, len(refused)) == ([photo], 1)
+        assert sentence in refused[0]
 
 
 def _broken(path: Path, astronaut: Path, clip: Path) -> str:

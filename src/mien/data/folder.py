@@ -5,7 +5,7 @@ In: train/angry/*.jpg and the like; Kaggle's images/train and images/validation;
 
 from pathlib import Path
 
-from mien.data.pictures import Listing, Picture, read_pictures
+from mien.data.pictures import Listing, Picture, read_pictures, split_rank
 from mien.data.preparation import Format
 from mien.errors import DataError, LabelError
 from mien.labels import EIGHT_EXPRESSIONS, class_named
@@ -13,7 +13,6 @@ from mien.photos import PHOTO_SUFFIXES
 
 WHOLE = "all"  # the one split where the class folders stand at the top
 DEPTH = 2  # folders that may stand above the splits, as Kaggle's images/ does
-ORDER = ("train", "val", "test")  # how splits are named, and in which order people expect them
 
 
 def list_folder(root: Path) -> Listing:
@@ -50,7 +49,7 @@ def _splits(folder: Path, depth: int) -> dict[str, Path]:
         return {WHOLE: folder}
     found = {child.name: child for child in _folders(folder) if _has_classes(child)}
     if found or depth == 0:
-        return dict(sorted(found.items(), key=lambda item: _rank(item[0])))
+        return {name: found[name] for name in sorted(found, key=split_rank)}
     deeper = {child: splits for child in _folders(folder) if (splits := _splits(child, depth - 1))}
     if len(deeper) > 1:
         raise DataError(
@@ -88,11 +87,6 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
     )
-
-
-def _rank(split: str) -> tuple[int, str]:
-    place = [number for number, start in enumerate(ORDER) if split.lower().startswith(start)]
-    return (place[0] if place else len(ORDER), split)
 
 
 FORMAT = Format(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.data.faceset import GROUP
-from mien.data.pictures import Listing, Picture, read_pictures
+from mien.data.pictures import Listing, Picture, read_pictures, split_rank
 from mien.data.preparation import Format
 from mien.data.text_files import columns, header, opened
 from mien.errors import DataError, LabelError
@@ -44,7 +44,7 @@ def list_manifest(table: Path) -> Listing:
         name=table.stem,
         pictures=pictures,
         label_names=tuple(name for name in EIGHT_EXPRESSIONS if name in present),
-        split_names=tuple(dict.fromkeys(picture.split for picture in pictures)),
+        split_names=tuple(sorted(dict.fromkeys(picture.split for picture in pictures), key=split_rank)),
         origin=(table.name,),
     )
 

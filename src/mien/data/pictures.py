@@ -21,6 +21,7 @@ from mien.preprocess import Box
 MISSING_LIMIT = 0.01  # the largest share of missing or broken pictures that passes without a word from the user
 SPLITS_LIMIT = 20  # more "splits" than this are another column taken for one
 SHOWN = 3
+ORDER = ("train", "val", "test")  # how splits' names begin, and in which order people expect them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class Listing:
     split_names: tuple[str, ...]
     origin: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def split_rank(split: str) -> int:
+    """Return the place of a split: what is learnt from comes first, since twins and groups are counted against it."""
+    return next((place for place, start in enumerate(ORDER) if split.lower().startswith(start)), len(ORDER))
 
 
 def read_pictures(listing: Listing, wanted: Wanted) -> Prepared:

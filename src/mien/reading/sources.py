@@ -45,26 +45,36 @@ class Frame:
     time_s: float | None = None
 
 
-def media_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the photos and clips that the paths name, those in folders by name, at any depth.
+def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Return the photos and clips that the paths name, those in folders by name, and a sentence for each other path.
 
     Raises:
-        InputError: A path does not exist, a file is neither photo nor clip, or a folder holds none.
+        InputError: There is no photo and no clip: a path does not exist, a file is neither, or a folder holds none.
     """
     found: list[Path] = []
+    refused: list[InputError] = []
     for path in paths:
-        if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if _is_media(file) and file.is_file()]
-            if not inside:
-                raise InputError(f"The folder {path} holds no photo and no clip ({_known_suffixes()}).")
-            found += inside
-        elif not path.exists():
-            raise InputError(f"There is no file {path}; check the spelling.")
-        elif not _is_media(path):
-            raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
-        else:
-            found.append(path)
-    return list({path.resolve(): path for path in found}.values())  # each once, also if named twice
+        try:
+            found += _media_of(path)
+        except InputError as error:
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
+    files = list({path.resolve(): path for path in found}.values())  # each once, also if named twice
+    return files, [str(error) for error in refused]
+
+
+def _media_of(path: Path) -> list[Path]:
+    """Return a file, or the files in a folder at any depth."""
+    if path.is_dir():
+        if inside := [file for file in sorted(path.rglob("*")) if _is_media(file) and file.is_file()]:
+            return inside
+        raise InputError(f"The folder {path} holds no photo and no clip ({_known_suffixes()}).")
+    if not path.exists():
+        raise InputError(f"There is no file {path}; check the spelling.")
+    if not _is_media(path):
+        raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
+    return [path]
 
 
 def is_clip(path: Path) -> bool:

@@ -29,7 +29,13 @@ def check_engine(name: str, **only_ray: object) -> None:
 
 
 def read_by_ray(
-    files: Sequence[Path], out: Path | None, options: Mapping[str, Any], *, address: str | None, other: bool
+    files: Sequence[Path],
+    out: Path | None,
+    options: Mapping[str, Any],
+    *,
+    address: str | None,
+    refused: Sequence[str],
+    other: bool,
 ) -> None:
     """Read files over a cluster into a Parquet data set, and print what was read."""
     if out is None or out.suffix.lower() != ".parquet" or other:
@@ -49,13 +55,13 @@ def read_by_ray(
         "were read now",
         soft_wrap=True,
     )
-    report_failures(summary.failures, len(files))
+    report_failures([*refused, *summary.failures], len(files) + len(refused))
 
 
 def report_failures(failures: Sequence[str], count: int) -> None:
     """Print the sentence for each file that could not be read, and end with exit code 1 if there is one."""
     for failure in failures:
-        show.err.print(f"mien: {failure}", style="red", soft_wrap=True)
+        show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
     if failures:
         show.err.print(f"mien: {len(failures)} of {count} files could not be read, or only in part.")
         raise typer.Exit(1)

@@ -55,7 +55,7 @@ def read(
     from mien.reading.sources import frame_count, media_files
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
-    files = media_files(paths)
+    files, refused = media_files(paths)
     options: dict[str, Any] = {
         "model": model,
         "detector": detector,
@@ -67,7 +67,7 @@ def read(
     }
     check_engine(engine, address=address)
     if engine == "ray":
-        read_by_ray(files, out, options, address=address, other=bool(json or annotate or crops))
+        read_by_ray(files, out, options, address=address, refused=refused, other=bool(json or annotate or crops))
         return
     reader = Reader(**options)
     sinks: list[Sink] = [JsonStream(sys.stdout) if json else Findings()]
@@ -100,7 +100,7 @@ def read(
         _print_method(reader.classifier.path.stem, reader.detector.name, detector)
         if written := [str(path) for path in (out, annotate, crops) if path]:
             show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
-    report_failures(summary.failures, len(files))
+    report_failures(refused + summary.failures, len(files) + len(refused))
 
 
 def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | None, blur: bool, resume: bool) -> None:

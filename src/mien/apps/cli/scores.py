@@ -39,7 +39,7 @@ def print_results(results: Results) -> None:
             _print_gap(one.evaluation.model, by)
             if len(results.models) == 1:
                 out.print(_groups(by))
-    out.print(_costs(results.costs))
+    out.print(_costs(results))
     if results.costs[0].timings:
         out.print(_timings(results.costs))
         out.print(
@@ -190,11 +190,13 @@ def _groups(by: Subgroups) -> Table:
     return _right_justified(table)
 
 
-def _costs(costs: tuple[Cost, ...]) -> Table:
-    table = Table("model", "parameters", "MACs", "file")
-    for cost in costs:
+def _costs(results: Results) -> Table:
+    """Return accuracy and cost in one table."""
+    table = Table("model", "accuracy", "parameters", "MACs", "file")
+    for one, cost in zip(results.models, results.costs, strict=True):
         macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
-        table.add_row(cost.model, f"{cost.parameters:,}", macs, f"{cost.file_bytes / 1e6:.1f} MB")
+        size = f"{cost.file_bytes / 1e6:.1f} MB"
+        table.add_row(cost.model, _accuracy(one.evaluation), f"{cost.parameters:,}", macs, size)
     return _right_justified(table)
 
 

@@ -4,6 +4,7 @@ In: an image and its faces.  Out: a copy, drawn on or pixelated.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from mien.labels import UNSURE
 from mien.preprocess import Box
 from mien.reading.detectors import overlap
 from mien.reading.face_reading import FaceReading, FrameReading
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 # Okabe & Ito's palette, which people with any colour vision tell apart ("Color Universal Design", 2008).
 COLOURS = {
@@ -53,9 +56,13 @@ def draw_faces(image_bgr: NDArray[np.uint8], faces: tuple[FaceReading, ...]) -> 
     for face in reversed(faces):  # the largest last, on top
         panel = _draw_bars(draw, face, line, [box for box in boxes if box is not face.box_xywh_px], picture.size)
         boxes += [panel] if panel else []
-    for face in reversed(faces):
+    labels: list[Label] = []
+    for face in faces:  # the largest chooses its place first
         label_px = min(longest * LETTER_SHARE, max(longest * LETTER_SHARE / 2, face.box_xywh_px[2] / 5))
-        _draw_face(draw, face, line, _font(label_px), picture.size)
+        taken = [*(box for box in boxes if box is not face.box_xywh_px), *(label.box_xywh_px for label in labels)]
+        labels.append(_label(draw, face, line + 1, _font(label_px), taken, picture.size))
+    for face, label in reversed(list(zip(faces, labels, strict=True))):
+        _draw_face(draw, face, label, line)
     return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
 
 
@@ -77,34 +84,51 @@ def pixelated(image_bgr: NDArray[np.uint8], boxes: Iterable[Box]) -> NDArray[np.
     return image
 
 
-def _font(size_px: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size_px: float) -> Font:
     return ImageFont.load_default(max(SMALLEST_LETTER_PX, round(size_px)))
 
 
-def _draw_face(
-    draw: ImageDraw.ImageDraw,
-    face: FaceReading,
-    line: int,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    size: tuple[int, int],
-) -> None:
-    x, y, w, h = face.box_xywh_px
-    colour = COLOURS.get(face.expression, COLOURS["neutral"])
-    draw.rectangle((x - line, y - line, x + w + line, y + h + line), outline="black", width=1)
-    draw.rectangle((x, y, x + w, y + h), outline=colour, width=line)
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is written at a face, and where its ground lies."""
+
+    text: str
+    font: Font
+    pad_px: int
+    box_xywh_px: Box
+
+
+def _label(
+    draw: ImageDraw.ImageDraw, face: FaceReading, pad_px: int, font: Font, taken: list[Box], size: tuple[int, int]
+) -> Label:
+    """Place a face's label: above its box or below it, where nothing else is; never beyond the picture."""
     text = f"{face.dominant_emotion} {face.confidence:.0%}"
     if face.expression == UNSURE:
         text = f"{UNSURE}: {text}"
     if face.track is not None:
         text = f"#{face.track} {text}"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    pad = line + 1
-    width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    # Above the box where there is room, else inside it; never beyond the picture.
-    label_y = y - height if y >= height else min(max(y, 0), max(0, size[1] - round(height)))
-    label_x = min(max(x, 0), max(0, size[0] - round(width)))
+    width, height = right - left + 2 * pad_px, bottom - top + 2 * pad_px
+    x, y, w, h = face.box_xywh_px
+    columns = [min(max(start, 0), max(0, size[0] - round(width))) for start in (x, x + w - round(width))]
+    rows = [row for row in (y - height, y + h) if 0 <= row <= size[1] - height]
+    places: list[Box] = [(column, row, width, height) for row in rows for column in columns]
+    crowded = (columns[0], y - height if y >= height else min(max(y, 0), max(0, size[1] - round(height))))
+    free = [place for place in places if not any(overlap(place, box) for box in taken)]
+    return Label(text, font, pad_px, free[0] if free else (*crowded, width, height))
+
+
+def _draw_face(draw: ImageDraw.ImageDraw, face: FaceReading, label: Label, line: int) -> None:
+    x, y, w, h = face.box_xywh_px
+    colour = COLOURS.get(face.expression, COLOURS["neutral"])
+    rim = max(1, line // 4)  # so that the box stands out from a ground of its own colour
+    draw.rectangle((x - rim, y - rim, x + w + rim, y + h + rim), outline="black", width=rim)
+    draw.rectangle((x, y, x + w, y + h), outline=colour, width=line)
+    label_x, label_y, width, height = label.box_xywh_px
     draw.rectangle((label_x, label_y, label_x + width, label_y + height), fill=colour)
-    draw.text((label_x + pad - left, label_y + pad - top), text, fill=INK[face.expression in DARK], font=font)
+    left, top, _, _ = draw.textbbox((0, 0), label.text, font=label.font)
+    at = (label_x + label.pad_px - left, label_y + label.pad_px - top)
+    draw.text(at, label.text, fill=INK[face.expression in DARK], font=label.font)
 
 
 def _draw_bars(
