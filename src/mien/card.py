@@ -8,6 +8,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.errors import ModelError
 from mien.preprocess import InputSpec
 
@@ -86,13 +89,25 @@ class Score:
     accuracy: float
     recall: tuple[float | None, ...]
 
+    @classmethod
+    def measured(cls, logits: NDArray[np.float32], labels: NDArray[np.integer], *, split: str) -> "Score":
+        """Measure (N, K) logits of faces with (N,) labels that index the K classes."""
+        right = logits.argmax(1) == labels
+        members = [labels == k for k in range(logits.shape[1])]
+        return cls(
+            split=split,
+            n=len(labels),
+            accuracy=float(right.mean()),
+            recall=tuple(float(right[of_class].mean()) if of_class.any() else None for of_class in members),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model file says of itself.
 
     Attributes:
-        name: Name of the recipe that made it.
+        name: Name of the recipe that made it; with -int8 for a file of 8 bits.
         network: Name of its network.
         labels: Expressions, in the order of the model's outputs.
         input: What the network takes.

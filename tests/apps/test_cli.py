@@ -213,6 +213,19 @@ def test_choosing_by_privatetest_is_said_and_logged(
     assert len(Path("results/private_test_log.csv").read_text().splitlines()) == 3
 
 
+def test_evaluate_shows_what_stress_costs(mien: Mien, tiny_run: RunFolder, faceset_folder: Path) -> None:
+    code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--no-timing", "--stress", "--json")
+    assert code == 0
+    stress = json.loads(out)["models"][0]["stress"]
+    code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--no-timing", "--stress")
+    assert (code, "The same 35 faces under each condition" in out) == (0, True)
+    for under in stress:
+        (line,) = [line for line in out.splitlines() if under["score"]["name"] in line]
+        assert f"{100 * under['score']['accuracy']:.1f} ±" in line
+        assert f" {100 * under['gain']['value']:+.1f} " in line
+        assert f"{100 * under['gain']['low']:+.1f} to {100 * under['gain']['high']:+.1f}" in line
+
+
 def test_evaluate_times_unless_told_not_to(
     mien: Mien, tiny_run: RunFolder, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +334,10 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["evaluate", "mien-s", "--data", "faces", "--report", "text.jpg"], "it is a file; give the name of a folder"),
         (["evaluate", "mien-s", "--data", "faces", "--report", "no/report"], "the folder no does not exist"),
         (["export", ".", "--out", "x.onnx"], "is not a run folder"),
+        (["export", ".", "--out", "x.onnx", "--int8"], "is not a run folder"),
+        (["export", "mien-s", "--out", "x.onnx", "--int8"], "name their FaceSet with --data"),
+        (["export", "mien-z", "--out", "x.onnx", "--int8", "--data", "faces"], "There is no model 'mien-z'"),
+        (["export", "mien-s", "--out", "x.csv", "--int8", "--data", "faces"], "its name must end in .onnx"),
         (["read", "x" * 300 + ".jpg"], "File name too long"),
         (["data", "describe", "faces", "--sheet", "sheet.txt"], "must end in .png"),
         (["models", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),

@@ -19,6 +19,7 @@ from mien.evaluation.report.gallery import FACES_A_ROW, choose_faces
 from mien.evaluation.report.page import render
 from mien.evaluation.report.write import check_folder, write_report
 from mien.evaluation.results import Results, read_results
+from mien.evaluation.stress import CONDITIONS
 from mien.files import sha256
 from mien.training.run_folder import RunFolder
 from mien.weights import bundled_models
@@ -67,11 +68,11 @@ class _Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def judged(tiny_run: RunFolder, faceset: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    """The tiny run and the bundled model on drawn faces of named people."""
+    """The tiny run and the bundled model on drawn faces of named people, under stress too."""
     folder = tmp_path_factory.mktemp("named") / "named.faceset"
     people = np.where(np.arange(len(faceset)) % 2, "<b>Ada</b>", "Béla & co")
     replace(faceset, attributes={"person": people}).save(folder)
-    return evaluate([str(tiny_run.path), "mien-s"], data=folder, split="PublicTest", timed=False)
+    return evaluate([str(tiny_run.path), "mien-s"], data=folder, split="PublicTest", timed=False, stressed=True)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,9 @@ def test_the_verdict_comes_first(judged: Judged) -> None:
 def test_every_figure_says_its_n(report: Path) -> None:
     html = (report / "report.html").read_text()
     figures = re.findall(r"<figure>.*?</figure>", html, flags=re.DOTALL)
-    assert len(figures) == 2 * 4 + 1 + 2 + 2 + 1  # by model; Pareto; confidence; learning curves; distribution
+    assert (
+        len(figures) == 2 * 4 + 1 + 2 + 2 + 1 + 1
+    )  # by model; Pareto; confidence; learning curves; distribution; stress
     for figure in figures:
         caption = re.search(r"<figcaption>(.*?)</figcaption>", figure, flags=re.DOTALL)
         assert caption is not None
@@ -163,7 +166,21 @@ def test_the_gallery_shows_the_surest(judged: Judged) -> None:
 
 def test_a_report_without_gallery_shows_no_face(judged: Judged, tmp_path: Path) -> None:
     write_report(judged, tmp_path / "bare", gallery=False)
-    assert "data:image" not in (tmp_path / "bare" / "report.html").read_text()
+    html = (tmp_path / "bare" / "report.html").read_text()
+    assert 'alt="Face' not in html
+    assert html.count("<img") == 1 + len(CONDITIONS), "the sample that shows what the conditions do, and no other"
+
+
+def test_what_the_conditions_do_and_cost_is_shown(judged: Judged) -> None:
+    page = _Page(render(judged.results, []))
+    for under in judged.results.models[1].stress:
+        assert page.text.count(under.score.name) >= 2, "beneath its sample and in the table"
+        gain = f"{100 * under.gain.value:+.1f} {100 * under.gain.low:+.1f} to {100 * under.gain.high:+.1f}"
+        assert gain.replace("-", "−") in page.text
+    worst = min(judged.results.models[1].stress, key=lambda under: under.gain.value)
+    assert f"mien-s loses most under {worst.score.name}" in page.text
+    calm = replace(judged.results, models=tuple(replace(one, stress=()) for one in judged.results.models))
+    assert "How steady" not in render(calm, [])
 
 
 def test_a_place_that_cannot_hold_a_report_is_named(tmp_path: Path) -> None:
@@ -211,7 +228,7 @@ def test_a_browser_shows_it_whole(
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     drawn = page.evaluate("[...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().width)")
-    assert len(drawn) == 2 + 1 + 2 + 2 + 1
+    assert len(drawn) == 2 + 1 + 2 + 2 + 1 + 1
     assert min(drawn) > 250
     colours = page.evaluate(
         "[getComputedStyle(document.body).backgroundColor,"
@@ -247,7 +264,7 @@ def test_the_committed_report_says_what_its_evaluation_says() -> None:
     results = read_results(COMMITTED / "evaluation.json")
     html = (COMMITTED / "report.html").read_text()
     assert _Page(html).words == _Page(render(results, [])).words
-    assert "data:image" not in html, "no face of a dataset is committed"
+    assert 'alt="Face' not in html, "no face of a dataset is committed"
     one = results.models[0].evaluation
     assert f"{100 * one.accuracy:.1f} % ± {100 * one.standard_error:.1f}" in _Page(html).text
     assert results.costs[0].timings == (), "nothing was timed on a machine that others used"

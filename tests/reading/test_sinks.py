@@ -132,7 +132,7 @@ def test_labels_of_faces_that_stand_close_do_not_cover_each_other_nor_the_faces(
     canvas = np.full((360, 640, 3), 60, np.uint8)
     alike = {"happy": 3, "surprise": 5, "fear": 2}
     faces = []
-    for number, (name, place) in enumerate(alike.items()):
+    for number, place in enumerate(alike.values()):
         shares = tuple(0.9 if k == place else 0.1 / 6 for k in range(7))
         face = _face(number, box=(100 + 36 * number, 150, 30 - number, 30 - number))
         faces.append(replace(face, probabilities=shares))

@@ -1,7 +1,7 @@
 """The flow of an evaluation: models and a split -> what was found, and the predictions behind it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from mien.evaluation.cost import measure_costs
 from mien.evaluation.metrics import score
 from mien.evaluation.private_log import PRIVATE_TEST, check_log, log_look
 from mien.evaluation.results import LearningCurve, ModelResults, Results, Setting
+from mien.evaluation.stress import CONDITIONS, SEED, Condition, StressScore, score_stress
 from mien.evaluation.subgroups import by_attribute
 from mien.evaluation.subsets import score_subsets
 from mien.evaluation.views import views
@@ -49,6 +50,7 @@ def evaluate(
     split: str,
     view_count: int = 1,
     timed: bool = False,
+    stressed: bool = False,
     choosing: bool = False,
     progress: Callable[[str, float], None] = lambda what, share: None,
 ) -> Judged:
@@ -60,6 +62,7 @@ def evaluate(
         split: Name of one of its splits.
         view_count: Test-time views of each face, whose probabilities are averaged: 1, 2 or 10.
         timed: Whether to measure latency and throughput too.
+        stressed: Whether to ask about the faces under each condition of `stress` too.
         choosing: Whether several models may be compared on PrivateTest.
         progress: Called now and then with what is going on and the share of it that is done, 0-1.
 
@@ -84,6 +87,9 @@ def evaluate(
     for candidate in candidates:
         probabilities[candidate.name] = predict(candidate, faces, view_count, progress)
         found.append(judge(candidate, probabilities[candidate.name], faces, everything, view_count))
+        if stressed:
+            called_clean = probabilities[candidate.name].argmax(1)
+            found[-1] = replace(found[-1], stress=under_stress(candidate, faces, called_clean, view_count, progress))
         if split == PRIVATE_TEST:
             log_look(found[-1].evaluation, candidate.provenance, model_sha256=found[-1].sha256)
     called = {name: p.argmax(1) for name, p in probabilities.items()}
@@ -132,17 +138,47 @@ def judge(
     )
 
 
+def under_stress(
+    candidate: Candidate,
+    faces: FaceSet,
+    called_clean: NDArray[np.integer],
+    view_count: int,
+    progress: Callable[[str, float], None],
+) -> tuple[StressScore, ...]:
+    """Return how a model does under each condition, beside the (N,) classes that it called the faces as they are."""
+    return tuple(
+        score_stress(
+            condition,
+            predict(candidate, faces, view_count, progress, condition).argmax(1),
+            called_clean,
+            faces.labels,
+            classes=len(faces.label_names),
+        )
+        for condition in CONDITIONS
+    )
+
+
 def predict(
-    candidate: Candidate, faces: FaceSet, view_count: int, progress: Callable[[str, float], None]
+    candidate: Candidate,
+    faces: FaceSet,
+    view_count: int,
+    progress: Callable[[str, float], None],
+    condition: Condition | None = None,
 ) -> NDArray[np.float32]:
-    """Return (N, K) probabilities, the mean over the views, columns in the order of the FaceSet's labels."""
+    """Return (N, K) probabilities, the mean over the views, columns in the order of the FaceSet's labels.
+
+    The faces are as they are, or under a condition.
+    """
     ask, side = candidate.ask(THREADS), faces.faces_u8.shape[1]
     spec = candidate.input or InputSpec(side, side, 1, (0.0,), (1.0,))  # somebody else's model sees the whole crop
-    batches = []
+    what = f"Evaluating {candidate.name}{f', {condition.name}' if condition else ''}"
+    batches, random = [], np.random.default_rng(SEED)
     for start in range(0, len(faces), BATCH):
         batch = np.asarray(faces.faces_u8[start : start + BATCH])
+        if condition is not None:
+            batch = condition.change(batch, random)
         batches.append(_mean_over_views(ask, batch, spec, view_count))
-        progress(f"Evaluating {candidate.name}", min(1.0, (start + BATCH) / len(faces)))
+        progress(what, min(1.0, (start + BATCH) / len(faces)))
     columns = [candidate.labels.index(name) for name in faces.label_names]
     of_classes = np.concatenate(batches)[:, columns]
     if len(columns) == len(candidate.labels):

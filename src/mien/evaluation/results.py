@@ -11,6 +11,7 @@ from mien.errors import DataError
 from mien.evaluation.comparison import Comparison, Interval, SeedSummary
 from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Evaluation, SubsetScore
+from mien.evaluation.stress import StressScore
 from mien.evaluation.subgroups import Subgroups
 
 
@@ -36,6 +37,7 @@ class ModelResults:
         left_out: Classes that it knows and the faces have not; their probability was shared out among the others.
         sha256: Of the file of its weights.
         learning_curve: How it learnt; None for a model file, which does not remember.
+        stress: How it does under each condition of `stress`; empty if it was not asked.
     """
 
     evaluation: Evaluation
@@ -45,6 +47,7 @@ class ModelResults:
     left_out: tuple[str, ...]
     sha256: str
     learning_curve: LearningCurve | None
+    stress: tuple[StressScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,7 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
         DataError: The FaceSet is not there; name it with `data`.
         TrainingError: The run has not finished.
     """
-    check_writable(out)
-    if out.suffix != ".onnx":
-        raise OutputError(f"Cannot write {out}: its name must end in .onnx.")
+    check_out(out)
     card, network = run.card(), run.network()
     faceset = open_faceset(data or Path(run.environment()["data_folder"]))
     faces_u8 = np.array(faceset.split(run.recipe.data.validate_on).faces_u8[:PARITY_FACES])
@@ -54,6 +52,13 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
                 "the most allowed; nothing was written. Please report this with your versions of torch and onnxruntime."
             )
     return difference
+
+
+def check_out(out: Path) -> None:
+    """Raise OutputError unless an ONNX file could be written there."""
+    check_writable(out)
+    if out.suffix != ".onnx":
+        raise OutputError(f"Cannot write {out}: its name must end in .onnx.")
 
 
 def to_onnx(network: nn.Module, card: ModelCard) -> onnx.ModelProto:

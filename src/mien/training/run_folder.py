@@ -207,7 +207,6 @@ class RunFolder:
         layers = layers_of(
             recipe.network, channels=spec.channels, classes=len(environment["labels"]), view_px=spec.view_px
         )
-        right = logits.argmax(1) == labels
         return ModelCard(
             name=recipe.name,
             network=str(recipe.network),
@@ -227,14 +226,7 @@ class RunFolder:
                 start=environment.get("start", "scratch"),
             ),
             **({"licence": licence(recipe.start.weights)} if recipe.start else {}),
-            score=Score(
-                split=recipe.data.validate_on,
-                n=len(labels),
-                accuracy=float(right.mean()),
-                recall=tuple(
-                    float(right[labels == k].mean()) if (labels == k).any() else None for k in range(logits.shape[1])
-                ),
-            ),
+            score=Score.measured(logits, labels, split=recipe.data.validate_on),
         )
 
     def calibration(self) -> Calibration:

@@ -28,6 +28,9 @@ def evaluate(
     ] = None,
     gallery: Annotated[bool, typer.Option(help="Show faces of the FaceSet in the report.")] = True,
     timing: Annotated[bool, typer.Option(help="Measure latency and throughput too.")] = True,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Ask again under blur, noise, tilt, darkness, a hasty box, a cover.")
+    ] = False,
     choosing: Annotated[
         bool, typer.Option("--i-know", help="Compare several models on PrivateTest, which amounts to choosing by it.")
     ] = False,
@@ -50,6 +53,7 @@ def evaluate(
             split=split,
             view_count=views,
             timed=timing,
+            stressed=stress,
             choosing=choosing,
             progress=lambda what, done: bar.update(task, description=what, completed=done),
         )

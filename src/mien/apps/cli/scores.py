@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.apps.cli.show import out, percent
-from mien.evaluation.comparison import Comparison, SeedSummary
+from mien.evaluation.comparison import Comparison, Interval, SeedSummary
 from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
 from mien.evaluation.results import ModelResults, Results
@@ -34,6 +34,8 @@ def print_results(results: Results) -> None:
         out.print(_comparisons(results.comparisons))
         for summary in results.over_seeds:
             _print_seeds(summary)
+    if results.models[0].stress:
+        out.print(_stress(results.models))
     for one in results.models:
         for by in one.subgroups:
             _print_gap(one.evaluation.model, by)
@@ -153,13 +155,27 @@ def _f1_by_class(models: tuple[ModelResults, ...]) -> Table:
 def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
     table = Table("second against first", "points", "95 % interval", "McNemar p", "p (Holm)")
     for pair in comparisons:
-        gain = pair.accuracy_gain
         table.add_row(
             f"{pair.second} against {pair.first}",
-            f"{100 * gain.value:+.1f}",
-            f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
+            *_points(pair.accuracy_gain),
             *("< 0.001" if p < 0.001 else f"{p:.3f}" for p in (pair.p_value, pair.p_holm)),
         )
+    return _right_justified(table)
+
+
+def _stress(models: tuple[ModelResults, ...]) -> Table:
+    """Return what each condition leaves of each model's accuracy, and what it takes."""
+    title = f"The same {models[0].evaluation.n:,} faces under each condition"
+    table = Table("condition", "model", "accuracy", "points", "95 % interval", title=title)
+    for of_models in zip(*(one.stress for one in models), strict=True):
+        for one, under in zip(models, of_models, strict=True):
+            table.add_row(
+                under.score.name,
+                one.evaluation.model,
+                _accuracy(under.score),
+                *_points(under.gain),
+                end_section=len(models) > 1 and one is models[-1],
+            )
     return _right_justified(table)
 
 
@@ -211,6 +227,11 @@ def _timings(costs: tuple[Cost, ...]) -> Table:
 
 def _accuracy(scores: Evaluation | SubsetScore) -> str:
     return f"{100 * scores.accuracy:.1f} ± {100 * scores.standard_error:.1f} %"
+
+
+def _points(gain: Interval) -> tuple[str, str]:
+    """Return a difference of accuracies in points, and its interval."""
+    return f"{100 * gain.value:+.1f}", f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
 
 
 def _right_justified(table: Table) -> Table:

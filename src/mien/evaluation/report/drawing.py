@@ -77,9 +77,9 @@ def dash_of(k: int) -> str:
     return DASHES[k // len(SERIES) % len(DASHES)]
 
 
-def new_figure() -> Figure:
+def new_figure(height_in: float = SIZE_IN[1]) -> Figure:
     """Return an empty figure; draw in it within `rc_context(STYLE)`."""
-    return Figure(figsize=SIZE_IN, layout="constrained")
+    return Figure(figsize=(SIZE_IN[0], height_in), layout="constrained")
 
 
 def percent_scale(*scales: Axis) -> None:

@@ -1,6 +1,7 @@
 """Results -> the figures of an evaluation's report."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -27,11 +28,29 @@ from mien.training.calibration import BINS
 FEW = 10  # faces in a bin below which its share right is mostly chance
 
 
-def draw_all(results: Results) -> tuple[list[Drawing], list[Drawing]]:
-    """Return the figures of all models together, and the ROC curves of each model."""
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """All figures of a report.
+
+    Attributes:
+        shared: Those of all models together.
+        roc: The ROC curves of each model.
+        stress: What each condition costs; None where no model was asked.
+    """
+
+    shared: tuple[Drawing, ...]
+    roc: tuple[Drawing, ...]
+    stress: Drawing | None
+
+
+def draw_all(results: Results) -> Drawings:
+    """Draw everything that the results hold."""
     with rc_context(STYLE):
-        shared = [drawing for draw in _SHARED for drawing in draw(results)]
-        return shared, [_roc(one.evaluation) for one in results.models]
+        return Drawings(
+            shared=tuple(drawing for draw in _SHARED for drawing in draw(results)),
+            roc=tuple(_roc(one.evaluation) for one in results.models),
+            stress=_stress(results) if results.models[0].stress else None,
+        )
 
 
 def _reliability(results: Results) -> Iterator[Drawing]:
@@ -85,7 +104,7 @@ def _distribution(results: Results) -> Iterator[Drawing]:
     axes.barh(places, [scores.support for scores in results.models[0].evaluation.classes], color=LINE)
     for k, one in enumerate(results.models):
         called = [scores.called for scores in one.evaluation.classes]
-        axes.plot(called, places, marker="oDsv^<>"[k % 7], linestyle="none", markersize=5, color=colour(k))
+        axes.plot(called, places, marker=_marker(k), linestyle="none", markersize=5, color=colour(k))
     axes.set(xlabel="faces", yticks=places, yticklabels=labels)
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
@@ -181,6 +200,33 @@ def _roc(evaluation: Evaluation) -> Drawing:
     )
 
 
+def _stress(results: Results) -> Drawing:
+    conditions = [under.score.name for under in results.models[0].stress]
+    models = len(results.models)
+    figure = new_figure(height_in=0.8 + len(conditions) * (0.2 + 0.1 * models))
+    axes = figure.subplots()
+    axes.axvline(0, color=INK, linewidth=0.8)
+    for k, one in enumerate(results.models):
+        # Points lost, with the arms of their intervals; the models of a condition stand one below the other.
+        lost = [-100 * under.gain.value for under in one.stress]
+        arms = [
+            [100 * (under.gain.high - under.gain.value) for under in one.stress],
+            [100 * (under.gain.value - under.gain.low) for under in one.stress],
+        ]
+        places = [place + 0.6 * ((k + 0.5) / models - 0.5) for place in range(len(conditions))]
+        axes.errorbar(lost, places, xerr=arms, fmt=_marker(k), markersize=5, color=colour(k), capsize=2, elinewidth=1)
+    axes.set(xlabel="points of accuracy lost", yticks=range(len(conditions)), yticklabels=conditions)
+    axes.grid(axis="y", visible=False)
+    axes.invert_yaxis()
+    return Drawing(
+        "What each condition costs",
+        "Accuracy on the faces as they are less that on the same faces under the condition: further left is better. "
+        f"Bars: 95 % bootstrap intervals. {_n(results)}",
+        as_svg(figure),
+        _legend(results),
+    )
+
+
 _SHARED: tuple[Callable[[Results], Iterator[Drawing]], ...] = (
     _pareto,
     _reliability,
@@ -192,6 +238,10 @@ _SHARED: tuple[Callable[[Results], Iterator[Drawing]], ...] = (
 
 def _n(results: Results) -> str:
     return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{results.setting.n:,} faces."
+
+
+def _marker(k: int) -> str:
+    return "oDsv^<>"[k % 7]
 
 
 def _legend(results: Results) -> tuple[LegendEntry, ...]:

@@ -39,7 +39,7 @@ def choose_faces(probabilities: NDArray[np.float32], faces: FaceSet) -> tuple[Ga
 
     def chosen(rows: NDArray[np.intp]) -> tuple[GalleryFace, ...]:
         return tuple(
-            GalleryFace(row, faces.label_names[called[row]], float(confidence[row]), _picture(faces, row))
+            GalleryFace(row, faces.label_names[called[row]], float(confidence[row]), picture(faces.faces_u8[row]))
             for row in rows[:FACES_A_ROW].tolist()
         )
 
@@ -51,8 +51,7 @@ def choose_faces(probabilities: NDArray[np.float32], faces: FaceSet) -> tuple[Ga
     return tuple(found)
 
 
-def _picture(faces: FaceSet, row: int) -> str:
-    """Return a face as a PNG in a data URI."""
-    face = np.asarray(faces.faces_u8[row])
-    _, png = cv2.imencode(".png", face if face.ndim == 2 else face[:, :, ::-1])
+def picture(face_u8: NDArray[np.uint8]) -> str:
+    """Return an (S, S) grey or (S, S, 3) RGB face as a PNG in a data URI."""
+    _, png = cv2.imencode(".png", np.asarray(face_u8 if face_u8.ndim == 2 else face_u8[:, :, ::-1]))
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()

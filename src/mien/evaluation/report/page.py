@@ -10,6 +10,7 @@ from mien.evaluation.comparison import Comparison
 from mien.evaluation.metrics import Evaluation, SubsetScore
 from mien.evaluation.report.figures import draw_all
 from mien.evaluation.report.gallery import GalleryRow
+from mien.evaluation.report.samples import samples
 from mien.evaluation.results import Results
 from mien.training.calibration import BINS
 
@@ -24,7 +25,6 @@ def render(results: Results, galleries: Sequence[Sequence[GalleryRow]]) -> str:
         results: What the evaluation found; every number on the page is one of these.
         galleries: For each model, faces of each class; empty for a page without faces.
     """
-    shared, roc = draw_all(results)
     return (
         page_environment("mien.evaluation.report")
         .get_template("report.html.j2")
@@ -33,8 +33,8 @@ def render(results: Results, galleries: Sequence[Sequence[GalleryRow]]) -> str:
             setting=results.setting,
             best=max(results.models, key=lambda one: one.evaluation.accuracy),
             lead=leading_pair(results),
-            shared=shared,
-            roc=roc,
+            drawings=draw_all(results),
+            samples=samples([under.score.name for under in results.models[0].stress]),
             galleries=galleries,
             limits=LIMITS,
             bins=BINS,
