@@ -77,7 +77,7 @@ def _recipes_by_network() -> dict[str, str]:
     recipes = {}
     for name in recipe_files():
         recipe = load_recipe(name)
-        if recipe.start is None and not recipe.teachers:
+        if recipe.start is None and not recipe.teachers and not recipe.targets.vote_share:  # drawn faces have no votes
             recipes.setdefault(str(recipe.network), name)
     return recipes | {"gudi": "holman/momentum"}  # Adam would keep two more values for each of its 57 M
 
