@@ -1,4 +1,7 @@
-"""Every command and every line of Python in the README and the docs is run, in order, as it stands there."""
+"""Every command and every line of Python in the README and the docs is run, in order, as it stands there.
+
+What takes hours or a second machine stands in a block of its own kind (`sh`): of that, names and options are checked.
+"""
 
 import csv
 import re
@@ -9,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 
 from mien import weights
+from mien.apps.cli.main import app
 from mien.classifier import Classifier
 from mien.export import int8
 from mien.files import sha256
@@ -26,6 +31,9 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 YAML = re.compile(
     r"^```yaml\n(?:# (\S+\.yaml)\n)?(.*?)^```", re.MULTILINE | re.DOTALL
 )  # the first line may name a file
+
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def _with_code() -> list[Path]:
@@ -93,6 +101,35 @@ def _serve_yunet(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(weights.PINNED, "yunet", local)
     if not real.is_file():
         monkeypatch.setitem(detectors.DETECTORS, "yunet", detectors.DETECTORS["haar"])
+
+
+def test_no_command_stands_where_it_is_not_looked_at() -> None:
+    for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]:
+        for language, code in FENCE.findall(document.read_text()):
+            is_command = re.search(r"^(\$ )?(mien|pip|make|python) ", code, re.MULTILINE)
+            assert language in ("console", "python", "sh", "yaml") or not is_command, f"{document.name}: {code}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for document in DOCUMENTS
+        for language, code in FENCE.findall(document.read_text())
+        if language == "sh"
+        for line in code.splitlines()
+    ],
+)
+def test_a_command_for_which_a_test_has_no_time_is_spelled_right(line: str) -> None:
+    program, *words = shlex.split(line, comments=True)
+    assert program == "mien"
+    command, context = typer.main.get_command(app), None
+    while isinstance(command, typer.core.TyperGroup):
+        context = command.make_context("mien", [], parent=context, resilient_parsing=True)
+        known = command.get_command(context, words[0])
+        assert known is not None, f"{line}: there is no command {words[0]}"
+        command, words = known, words[1:]
+    command.make_context("mien", words, parent=context)  # raises what a user would be told
 
 
 def test_every_local_link_leads_somewhere() -> None:
