@@ -16,7 +16,7 @@ from mien.data.faceset import FaceSet
 from mien.errors import OutputError
 from mien.evaluation.evaluate import Judged, evaluate
 from mien.evaluation.report.gallery import FACES_A_ROW, choose_faces
-from mien.evaluation.report.page import render
+from mien.evaluation.report.page import points, render
 from mien.evaluation.report.write import check_folder, write_report
 from mien.evaluation.results import Results, read_results
 from mien.evaluation.stress import CONDITIONS
@@ -130,6 +130,11 @@ def test_the_verdict_comes_first(judged: Judged) -> None:
     assert f"tiny-001 is right on {100 * one.accuracy:.1f} % ± {100 * one.standard_error:.1f}" in start
     for words in ("of 35 faces of drawn PublicTest", "expected calibration error", "the rest is “unsure”", "macro F1"):
         assert words in start
+
+
+@pytest.mark.parametrize(("gain", "said"), [(0.0134, "+1.3"), (-0.0134, "−1.3"), (-0.0001, "+0.0")])
+def test_a_difference_of_nothing_has_no_minus(gain: float, said: str) -> None:
+    assert points(gain) == said
 
 
 def test_every_figure_says_its_n(report: Path) -> None:

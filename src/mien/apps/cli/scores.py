@@ -231,7 +231,7 @@ def _accuracy(scores: Evaluation | SubsetScore) -> str:
 
 def _points(gain: Interval) -> tuple[str, str]:
     """Return a difference of accuracies in points, and its interval."""
-    return f"{100 * gain.value:+.1f}", f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    return f"{100 * gain.value:+z.1f}", f"{100 * gain.low:+z.1f} to {100 * gain.high:+z.1f}"
 
 
 def _right_justified(table: Table) -> Table:

@@ -79,8 +79,8 @@ def percent(value: float) -> str:
 
 
 def points(value: float) -> str:
-    """Return a difference of 0.0134 as "+1.3": in percentage points, signed."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+    """Return a difference of 0.0134 as "+1.3": in percentage points, signed; nothing is "+0.0", never "−0.0"."""
+    return f"{100 * value:+z.1f}".replace("-", "−")
 
 
 def share(value: float) -> str:
