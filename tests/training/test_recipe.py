@@ -56,6 +56,8 @@ def test_a_wrong_setting_is_one_clear_sentence(override: str, sentence: str) -> 
 def test_an_unknown_recipe_lists_the_near_ones() -> None:
     with pytest.raises(RecipeError, match="no recipe 'mien-ss'; did you mean mien-s"):
         load_recipe("mien-ss")
+    with pytest.raises(RecipeError, match="no recipe file mien-ss.yaml; check the spelling"):
+        load_recipe("mien-ss.yaml")
 
 
 def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:

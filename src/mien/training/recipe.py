@@ -298,6 +298,8 @@ def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
     known = recipe_files()
     path = known.get(name_or_path, Path(name_or_path))
     if not path.is_file():
+        if path.suffix in (".yaml", ".yml"):
+            raise RecipeError(f"There is no recipe file {path}; check the spelling, or see `mien train --list`.")
         raise RecipeError(unknown_name("recipe", name_or_path, known))
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
