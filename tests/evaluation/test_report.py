@@ -248,6 +248,11 @@ def test_the_committed_report_fits_the_narrowest_phones(browser: "object") -> No
     page = browser.new_page(viewport={"width": 320, "height": 600})  # type: ignore[attr-defined]
     page.goto((COMMITTED / "report.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    lines = page.evaluate(
+        "[...document.querySelectorAll('.tiles dd')].map(tile => { const range = document.createRange();"
+        " range.selectNode(tile.firstChild); return range.getClientRects().length })"
+    )
+    assert set(lines) == {1}, "no number is broken in two"
 
 
 def _luminance(colour: str) -> float:

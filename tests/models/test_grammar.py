@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mien.errors import ModelError
+from mien.models.convolution import Conv2d
 from mien.models.dropout import Dropout
 from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
 from mien.models.hog import HOG
@@ -26,8 +27,8 @@ SMALL = PlainCNN(
 def test_every_part_of_the_grammar_is_built_in_its_order() -> None:
     network = PlainNetwork(SMALL, 1, 7, 48)
     kinds = [type(layer) for layer in network.modules() if not list(layer.children())]
-    block = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, Dropout, nn.MaxPool2d]
-    second = [nn.Conv2d, nn.ReLU, nn.MaxPool2d, Dropout, nn.AdaptiveMaxPool2d]
+    block = [Conv2d, nn.BatchNorm2d, nn.ReLU, Dropout, nn.MaxPool2d]
+    second = [Conv2d, nn.ReLU, nn.MaxPool2d, Dropout, nn.AdaptiveMaxPool2d]
     affines = [nn.Linear, nn.BatchNorm1d, nn.ReLU, Dropout, nn.Linear, nn.ReLU, nn.Linear]
     assert [kind for kind in kinds if kind not in (MeanImage, HOG)] == [*block, *second, *affines]
     assert isinstance(network.mean_image, MeanImage)

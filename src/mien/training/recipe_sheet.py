@@ -50,7 +50,7 @@ def write_recipe_sheet(faces: FaceSet, recipe: Recipe, path: Path, *, seed: int 
     columns = [originals]
     for look in range(LOOKS):
         draws = generator(seed, look)
-        mirrored = torch.full((len(rows),), recipe.augmentation.flip and look % 2 == 1)
+        mirrored = torch.full((len(rows),), recipe.augmentation.flip != "none" and look % 2 == 1)
         inputs = augment(torch.from_numpy(originals), mirrored, recipe.augmentation, spec, draws, spec.view_px)
         inputs, _ = mix(inputs, torch.eye(len(rows)), recipe.augmentation, draws)
         pixels = ((inputs.numpy() - offset) / scale).round().clip(0, 255).astype(np.uint8)  # (N, C, V, V)
