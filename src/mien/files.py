@@ -24,6 +24,18 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"Cannot write {path}: it is a folder; give the name of a file.")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {path}: {error.strerror or error}.") from error
+
+
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` at the end.

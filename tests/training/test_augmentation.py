@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from mien.preprocess import InputSpec, network_input
-from mien.training.augmentation import augment, cut_out, mix, relight, warp
+from mien.training.augmentation import add_noise, augment, cut_out, mix, relight, soften, warp
 from mien.training.batches import TrainingBatches
 from mien.training.recipe import AugmentationSection
 
@@ -111,7 +111,7 @@ def test_cut_out_zeroes_a_square_in_the_share_of_faces_asked_for() -> None:
 
 
 def test_the_same_draws_give_the_same_batch() -> None:
-    recipe = AugmentationSection(cutout_px=10)
+    recipe = AugmentationSection(cutout_px=10, blur=0.03, noise=0.1)
     first, second, other = (augment(_faces(), _none(), recipe, SPEC, _draws(seed), SPEC.view_px) for seed in (3, 3, 4))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -119,8 +119,8 @@ def test_the_same_draws_give_the_same_batch() -> None:
 
 def test_faces_on_another_device_stay_there() -> None:
     """The meta device stands for a GPU: mixing devices raises on it just the same."""
-    faces = _faces().to("meta")
-    inputs = augment(faces, _none().to("meta"), AugmentationSection(cutout_px=8), SPEC, _draws(), SPEC.view_px)
+    faces, recipe = _faces().to("meta"), AugmentationSection(cutout_px=8, blur=0.03, noise=0.1)
+    inputs = augment(faces, _none().to("meta"), recipe, SPEC, _draws(), SPEC.view_px)
     assert (inputs.device.type, inputs.shape) == ("meta", (6, 1, 44, 44))
 
 
@@ -173,6 +173,34 @@ def test_light_alone_equals_a_loop_over_pixels(change: str) -> None:
                 value = face[row, column]
                 value += 255 * draw if change == "brightness" else draw * (value - face.mean())
                 assert got[row, column] == pytest.approx(min(max(value, 0), 255), abs=0.01)
+
+
+def test_blur_equals_scipys_in_the_share_of_faces_asked_for() -> None:
+    planes = _faces(8)[:, None].float()
+    softened = soften(planes, _with(blur=0.05, blur_share=0.6), _draws(3))[:, 0].numpy()
+    draws = _draws(3)
+    chosen = torch.rand(8, generator=draws) < 0.6
+    sigmas = iter((48 * 0.05 * torch.rand(int(chosen.sum()), generator=draws)).tolist())
+    assert 0 < chosen.sum() < 8
+    for face, blurred, got in zip(planes[:, 0].numpy(), chosen.tolist(), softened, strict=True):
+        radius = math.ceil(3 * 48 * 0.05)
+        expected = ndimage.gaussian_filter(face, next(sigmas), mode="nearest", radius=radius) if blurred else face
+        np.testing.assert_allclose(got, expected, atol=0.05)
+
+
+def test_noise_is_normal_in_the_share_of_faces_asked_for_and_stays_in_range() -> None:
+    planes = torch.full((400, 1, 48, 48), 128.0)
+    noisy = add_noise(planes, _with(noise=0.1, noise_share=0.25), _draws(7))[:, 0].numpy() - 128
+    spread = noisy.std(axis=(1, 2))
+    touched = spread[spread > 0]
+    assert 60 < len(touched) < 140
+    assert 0.08 * 255 < touched.max() <= 0.105 * 255
+    assert touched.mean() == pytest.approx(0.05 * 255, rel=0.15), "spread evenly up to the largest"
+    strongest = noisy[spread.argmax()].ravel()
+    assert abs(strongest.mean()) < 4 * strongest.std() / 48
+    assert np.mean(np.abs(strongest) < strongest.std()) == pytest.approx(0.683, abs=0.03), "a bell"
+    white = add_noise(torch.full((4, 1, 8, 8), 255.0), _with(noise=0.5, noise_share=1), _draws())
+    assert white.max() == 255
 
 
 def test_cutout_equals_a_loop_over_pixels() -> None:

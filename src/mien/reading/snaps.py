@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 
-from mien.errors import InputError, OutputError, unknown_name
-from mien.files import written_beside
+from mien.errors import InputError, unknown_name
+from mien.files import make_folder, written_beside
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks.drawing import blurred
 from mien.reading.sources import Frame
@@ -76,10 +76,7 @@ class Snaps:
         Raises:
             OutputError: It cannot be made.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+        make_folder(folder)
         self._folder = folder
         self._blur = blur
 

@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 
 from mien.data.faceset import FaceSet, open_faceset
 from mien.data.split import divide
-from mien.errors import OutputError, StudyError
-from mien.files import check_writable, written_beside
+from mien.errors import StudyError
+from mien.files import check_writable, make_folder, written_beside
 from mien.studies.job import Job, stage_path
 from mien.studies.plan import Planned, plan
 from mien.studies.study import Study, as_study
@@ -156,11 +156,8 @@ def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: 
     divided = open_faceset(own) if own.is_dir() else _divided(study, trainings, faces)
     for training in trainings:
         check_fit(training.recipe, divided or faces)
-    try:
-        for folder in ("runs", "problems", "looks"):
-            (path / folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the study's folder {path}: {error.strerror or error}.") from error
+    for folder in ("runs", "problems", "looks"):
+        make_folder(path / folder)
     check_writable(path / "study.yaml")
     if divided is not None and not own.is_dir():
         divided.save(own)

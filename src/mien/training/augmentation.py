@@ -19,7 +19,7 @@ from mien.training.recipe import AugmentationSection
 def augment(
     faces_u8: Tensor, mirrored: Tensor, recipe: AugmentationSection, spec: InputSpec, generator: Generator, view_px: int
 ) -> Tensor:
-    """Return network inputs, each face moved, turned, scaled, lit and covered by its own draw.
+    """Return network inputs, each face moved, blurred, lit, made noisy and covered by its own draw.
 
     Args:
         faces_u8: (N, S, S) or (N, S, S, 3) uint8, S = spec.face_px.
@@ -34,7 +34,9 @@ def augment(
     """
     planes = faces_u8[:, None] if faces_u8.ndim == 3 else faces_u8.permute(0, 3, 1, 2)
     planes = warp(planes.float(), mirrored, recipe, spec, generator, view_px)
+    planes = soften(planes, recipe, generator)
     planes = relight(planes, recipe, generator)
+    planes = add_noise(planes, recipe, generator)
     scale, offset = (torch.from_numpy(array).to(planes.device) for array in normalisation(spec))
     return cut_out(planes * scale + offset, recipe, generator)
 
@@ -58,12 +60,42 @@ def warp(
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=True)
 
 
+def soften(planes: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
+    """Return planes with a share of the faces out of focus: a Gaussian blur, beyond the border the border again."""
+    if recipe.blur == 0:
+        return planes
+    rows, strength = _chosen(planes, recipe.blur_share, generator)
+    largest_px = recipe.blur * planes.shape[3]
+    radius = math.ceil(3 * largest_px)
+    offsets = torch.arange(-radius, radius + 1)
+    taps = torch.exp(-0.5 * (offsets / (largest_px * strength[:, None]).clamp(min=1e-3)) ** 2)
+    taps = (taps / taps.sum(1, keepdim=True)).to(planes.device)
+    blurred = planes[rows]
+    for axis, border in ((2, (0, 0, radius, radius)), (3, (radius, radius, 0, 0))):
+        wider = F.pad(blurred, border, mode="replicate")
+        # One tap after the other: for kernels that differ from face to face, faster than a grouped convolution.
+        blurred = torch.zeros_like(blurred)
+        for k in range(len(offsets)):
+            blurred.addcmul_(wider.narrow(axis, k, planes.shape[axis]), taps[:, k].view(-1, 1, 1, 1))
+    return planes.index_copy(0, rows, blurred)
+
+
 def relight(planes: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
     """Return pixel values of 0-255 with contrast and brightness changed, clipped to that range."""
     contrast = 1 + _uniform(planes, recipe.contrast, generator).view(-1, 1, 1, 1)
     brightness = 255 * _uniform(planes, recipe.brightness, generator).view(-1, 1, 1, 1)
     mean = planes.mean((1, 2, 3), keepdim=True)
     return ((planes - mean) * contrast + mean + brightness).clamp(0, 255)
+
+
+def add_noise(planes: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
+    """Return pixel values of 0-255 with Gaussian noise on each pixel of a share of the faces, clipped to that range."""
+    if recipe.noise == 0:
+        return planes
+    rows, strength = _chosen(planes, recipe.noise_share, generator)
+    noise = torch.randn((len(rows), *planes.shape[1:]), generator=generator)
+    noise *= 255 * recipe.noise * strength.view(-1, 1, 1, 1)
+    return planes.index_copy(0, rows, (planes[rows] + noise.to(planes.device)).clamp(0, 255))
 
 
 def cut_out(inputs: Tensor, recipe: AugmentationSection, generator: Generator) -> Tensor:
@@ -98,6 +130,12 @@ def mix(inputs: Tensor, targets: Tensor, recipe: AugmentationSection, generator:
     share = float(np.random.default_rng(seed).beta(recipe.mixup_alpha, recipe.mixup_alpha))
     partner = torch.randperm(len(inputs), generator=generator).to(inputs.device)
     return share * inputs + (1 - share) * inputs[partner], share * targets + (1 - share) * targets[partner]
+
+
+def _chosen(planes: Tensor, share: float, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Return the rows of about that share of the faces, on their device, and a draw of 0-1 for each, on the CPU."""
+    rows = (torch.rand(len(planes), generator=generator) < share).nonzero()[:, 0]
+    return rows.to(planes.device), torch.rand(len(rows), generator=generator)
 
 
 def _uniform(planes: Tensor, limit: float, generator: Generator) -> Tensor:

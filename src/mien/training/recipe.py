@@ -101,6 +101,14 @@ class AugmentationSection(Section):
     """Largest change of brightness, as a share of the range."""
     contrast: Share = 0.25
     """Largest change of contrast, as a share of it."""
+    blur: Share = 0.0
+    """Largest standard deviation of a Gaussian blur, as a share of the side of the view; 0 for none."""
+    blur_share: Share = 0.5
+    """Share of the faces that are blurred."""
+    noise: Share = 0.0
+    """Largest standard deviation of Gaussian noise on each pixel, as a share of the range; 0 for none."""
+    noise_share: Share = 0.5
+    """Share of the faces that get it."""
     cutout_px: int = Field(0, ge=0)
     """Side of a square set to the mean (DeVries & Taylor 2017); 0 for none."""
     cutout_share: Share = 0.5
@@ -118,8 +126,9 @@ class AugmentationSection(Section):
     @property
     def only_mirrors(self) -> bool:
         """Whether a face is shown as it is or mirrored, and changed in no other way."""
-        changes = (self.shift_px, self.rotation_deg, self.zoom, self.brightness, self.contrast, self.cutout_px)
-        return not any(changes) and self.mixup_alpha == 0 and self.early_px is None
+        moved = (self.shift_px, self.rotation_deg, self.zoom)
+        changed = (self.brightness, self.contrast, self.blur, self.noise, self.cutout_px, self.mixup_alpha)
+        return not any(moved + changed) and self.early_px is None
 
     @field_validator("flip", mode="before")
     @classmethod

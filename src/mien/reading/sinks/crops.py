@@ -10,8 +10,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from mien.errors import OutputError
-from mien.files import written_beside
+from mien.files import make_folder, written_beside
 from mien.reading.face_reading import FrameReading
 from mien.reading.sources import Frame
 
@@ -29,10 +28,7 @@ class FaceCrops:
 
     def __enter__(self) -> Self:
         """Make the folder."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot make the folder {self._folder}: {error.strerror}.") from error
+        make_folder(self._folder)
         return self
 
     def __exit__(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import OutputError
-from mien.files import check_writable, written_beside
+from mien.files import check_writable, make_folder, written_beside
 from mien.photos import PHOTO_SUFFIXES
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks import Sink
@@ -198,10 +198,7 @@ class AnnotatedFolder:
 
     def __enter__(self) -> Self:
         """Make the folder."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot make the folder {self._folder}: {error.strerror}.") from error
+        make_folder(self._folder)
         return self
 
     def __exit__(
