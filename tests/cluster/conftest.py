@@ -28,8 +28,11 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def kill_who_holds(path: Path, *, patience_s: float = 60.0, ready: Callable[[], bool] = lambda: True) -> int:
-    """Wait until another process has a file open (and `ready` says so), kill it with SIGKILL, return its number."""
+def kill_who_holds(path: Path, *, patience_s: float = 600.0, ready: Callable[[], bool] = lambda: True) -> int:
+    """Wait until another process has a file open (and `ready` says so), kill it with SIGKILL, return its number.
+
+    The patience is for machines with other work: a worker of Ray imports torch before it opens anything.
+    """
     end_s = time.monotonic() + patience_s
     while time.monotonic() < end_s:
         if ready():
