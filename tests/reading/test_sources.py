@@ -1,4 +1,5 @@
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def test_a_broken_packet_costs_its_own_frames_only(tmp_path: Path) -> None:
     read, sentence = _frames_until_damage(path)
     assert 45 < len(read) < 60
     assert read[-1].time_s == pytest.approx(2.95)
-    assert "broken packets; their frames are missing, the others were read" in sentence
+    assert re.search(
+        r" (1 broken packet; its|\d+ broken packets; their) frames are missing, the others were read", sentence
+    )
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mov"])

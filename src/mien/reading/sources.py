@@ -155,7 +155,8 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     if time_s + MISSING_S < end_s:
         raise DamagedClip(f"{path} breaks off at {time_s:.2f} s of {end_s:.2f} s; what comes before was read.")
     if broken:
-        raise DamagedClip(f"{path} has {broken} broken packets; their frames are missing, the others were read.")
+        packets = "1 broken packet; its" if broken == 1 else f"{broken} broken packets; their"
+        raise DamagedClip(f"{path} has {packets} frames are missing, the others were read.")
 
 
 def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:
