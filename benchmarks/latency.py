@@ -3,9 +3,9 @@
     python benchmarks/latency.py MODEL... [--rounds 25] [--json]
 
 MODEL is a bundled model's name, an .onnx file with a card, or the .yaml file of somebody else's (docs/evaluation.md).
-In each round each model has its turn, so that whatever else the machine does falls on all alike. Times are medians
-over the rounds of a round's median; ratios are medians over the rounds of a round's ratio to the first model. Ratios
-mean something on a busy machine too, milliseconds on a quiet one only.
+In each round each model has its turn, so that a machine that slows down slows all alike. Times are medians over the
+rounds of a round's median; ratios are medians over the rounds of a round's ratio to the first model. Run it on a quiet
+machine: the longer a call, the likelier it is interrupted, so that other work bends the ratios too.
 """
 
 import argparse

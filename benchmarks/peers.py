@@ -45,7 +45,6 @@ from mien.weights import bundled_models
 PEER = Path(__file__).with_name("peer.py")
 ROOT = Path(__file__).parents[1]
 CROP = InputSpec(face_px=48, view_px=48, channels=1, mean=(0.0,), std=(1.0,))
-STARTS = 5  # counted cold starts, after one that is not
 BATCH, CALLS = 64, {1: 20, 64: 2}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | {
     f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")
@@ -207,7 +206,7 @@ def run(everyone: list[Contender], faces: FaceSet, split: str, rounds: int, work
     with (work / "errors.txt").open("w") as errors, ExitStack() as open_peers:
         running = [contender for contender in everyone if contender.python]
         peers: dict[str, Peer] = {}
-        for turn in range(STARTS + 1):
+        for turn in range(rounds + 1):
             for contender in list(running):
                 try:
                     with started(contender, errors) as peer:
@@ -217,7 +216,7 @@ def run(everyone: list[Contender], faces: FaceSet, split: str, rounds: int, work
                 except ModelError:
                     contender.why_not = f"could not be run: {_last_line(work / 'errors.txt')}"
                     running.remove(contender)
-            console.print(f"cold starts: {turn + 1} of {STARTS + 1}", style="dim")
+        console.print(f"started {rounds + 1} times: {len(running)} contenders", style="dim")
         for contender in list(running):
             try:
                 peers[contender.name] = open_peers.enter_context(started(contender, errors))
@@ -246,7 +245,7 @@ def table(everyone: list[Contender], split: str, n: int, rounds: int) -> Table:
     shown = Table(*names, *columns, title=f"{split}, n = {n:,}; {platform.machine()}, {os.cpu_count()} cores")
     shown.caption = (
         f"± is one standard error; one thread; a face: batch 1; faces/s: batch {BATCH}; medians of {rounds} rounds by "
-        f"turns; cold start: a process from shell to first answer, median of {STARTS}; resident: after that answer"
+        f"turns; cold start: a process from shell to first answer; resident: its memory after that answer"
     )
     for one in everyone:
         found = one.evaluation
