@@ -52,7 +52,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | {
 # What pip is to install, and what that takes, about: for `fer` as seen with the CUDA build of PyTorch that it asks for.
 # It imports pkg_resources, which newer setuptools have not.
 ENVIRONMENTS = {
-    "mien": ((str(ROOT),), "0.6 GB"),
+    "mien": ((str(ROOT),), "0.7 GB"),
     "hog": (("scikit-image", "scikit-learn"), "0.4 GB"),
     "fer": (("fer==25.10.3", "setuptools<81"), "7.6 GB, or 3.7 GB where --constraint names a CPU build of torch"),
 }
@@ -185,7 +185,7 @@ def judge(contender: Contender, peer: Peer, faces: FaceSet, split: str, work: Pa
     peer.ask(do="answer", faces=str(work / "faces.npy"), out=str(work / "answers.npy"))
     known = [expression_named(label) for label in peer.about["labels"]]
     if missing := [name for name in faces.label_names if name not in known]:
-        raise ModelError(f"does not know {', '.join(missing)}")
+        raise ModelError(f"It does not know {', '.join(missing)}.")
     probabilities = np.load(work / "answers.npy")[:, [known.index(name) for name in faces.label_names]]
     contender.evaluation = score(
         probabilities / probabilities.sum(1, keepdims=True),
@@ -205,7 +205,7 @@ def run(everyone: list[Contender], faces: FaceSet, split: str, rounds: int, work
     """Start each several times, judge each, time each in turn; who fails is noted, and the others go on."""
     with (work / "errors.txt").open("w") as errors, ExitStack() as open_peers:
         running = [contender for contender in everyone if contender.python]
-        peers: dict[str, Peer] = {}
+        judged: list[tuple[Contender, Peer]] = []
         for turn in range(rounds + 1):
             for contender in list(running):
                 try:
@@ -217,20 +217,18 @@ def run(everyone: list[Contender], faces: FaceSet, split: str, rounds: int, work
                     contender.why_not = f"could not be run: {_last_line(work / 'errors.txt')}"
                     running.remove(contender)
         console.print(f"started {rounds + 1} times: {len(running)} contenders", style="dim")
-        for contender in list(running):
+        for contender in running:
             try:
-                peers[contender.name] = open_peers.enter_context(started(contender, errors))
-                judge(contender, peers[contender.name], faces, split, work)
+                peer = open_peers.enter_context(started(contender, errors))
+                judge(contender, peer, faces, split, work)
+                judged.append((contender, peer))
             except ModelError as error:
                 contender.why_not = f"could not be run: {error}"
-                running.remove(contender)
             console.print(f"judged: {contender.name}", style="dim")
         for batch, calls in CALLS.items():
             for _ in range(rounds):
-                for contender in running:
-                    taken = peers[contender.name].ask(
-                        do="time", faces=str(work / "batch.npy"), batch=batch, calls=calls
-                    )
+                for contender, peer in judged:
+                    taken = peer.ask(do="time", faces=str(work / "batch.npy"), batch=batch, calls=calls)
                     contender.seconds[batch].append(statistics.median(taken))
             console.print(f"timed: batches of {batch}", style="dim")
 
