@@ -37,7 +37,17 @@ def test_a_tilted_head_comes_out_upright(tilt_deg: float, side: float) -> None:
         assert np.abs(crop_face(turned, box, RGB) - upright).mean() > 4, "the tilt is worth undoing"
 
 
-@pytest.mark.parametrize("box", [(-30, -20, 80, 80), (90, 70, 80, 80), (-10, -10, 300, 300), (500, 500, 20, 20)])
+BEYOND = [
+    (-30, -20, 80, 80),
+    (90, 70, 80, 80),
+    (-10, -10, 300, 300),
+    (500, 500, 20, 20),
+    (-90, 30, 20, 20),
+    (30, -90, 1, 1),
+]
+
+
+@pytest.mark.parametrize("box", BEYOND)
 def test_beyond_the_border_the_border_goes_on(box: tuple[float, float, float, float]) -> None:
     """Against numpy's own padding, at a scale of one."""
     picture = _picture()

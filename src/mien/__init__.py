@@ -36,7 +36,7 @@ def read(
     source: "str | Path | NDArray[np.uint8]",
     *,
     rgb: bool = False,
-    model: "str | Path" = "mien-s",
+    model: "str | Path | None" = None,
     detector: str = "auto",
     largest: bool = False,
 ) -> "Faces":
@@ -47,7 +47,7 @@ def read(
     Args:
         source: A path, or an image (H, W, 3) uint8, or (H, W) uint8 grey.
         rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
-        model: A bundled model's name, or the path of a model file.
+        model: A bundled model's name, or the path of a model file; by default the bundled one that `mien models` names.
         detector: "auto", "haar", "yunet" or "dlib".
         largest: Read only the largest face of each frame.
 
@@ -55,8 +55,11 @@ def read(
         MienError: The file cannot be read, or there is no such model or detector; `mien.errors` has the tree.
     """
     from mien.reading.reader import Reader
+    from mien.weights import DEFAULT_MODEL
 
-    return Reader(model=model, detector=detector, largest=largest).read(source, rgb=rgb)
+    return Reader(model=DEFAULT_MODEL if model is None else model, detector=detector, largest=largest).read(
+        source, rgb=rgb
+    )
 
 
 def __dir__() -> list[str]:

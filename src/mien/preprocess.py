@@ -69,18 +69,26 @@ def _upright_square(
     height, width = image_bgr.shape[:2]
     side = max(1, round(side_px))
     left, top = round(x), round(y)
-    if 0 <= left <= width - side and 0 <= top <= height - side:
-        square = image_bgr[top : top + side, left : left + side]
-    else:
-        rows = np.arange(top, top + side).clip(0, height - 1)
-        columns = np.arange(left, left + side).clip(0, width - 1)
-        square = image_bgr[np.ix_(rows, columns)]
-    face = cv2.cvtColor(square, cv2.COLOR_BGR2GRAY if spec.channels == 1 else cv2.COLOR_BGR2RGB)
+    rows, above, below = _inside(top, side, height)
+    columns, before, after = _inside(left, side, width)
+    face = cv2.cvtColor(image_bgr[rows, columns], cv2.COLOR_BGR2GRAY if spec.channels == 1 else cv2.COLOR_BGR2RGB)
+    if above or below or before or after:
+        face = cv2.copyMakeBorder(face, above, below, before, after, cv2.BORDER_REPLICATE)
     if side == size_px:
         return np.asarray(face, np.uint8)
     # Area averaging when shrinking (no aliasing); linear when enlarging, as FER2013's own small faces were.
     how = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(face, (size_px, size_px), interpolation=how), np.uint8)
+
+
+def _inside(start: int, side: int, limit: int) -> tuple[slice, int, int]:
+    """Return which pixels of start ... start + side - 1 lie in 0 ... limit - 1, and how many do not on either hand.
+
+    Of a square that lies outside altogether, the nearest pixel is taken for inside.
+    """
+    first, end = min(max(start, 0), limit - 1), max(min(start + side, limit), 1)
+    before = min(first - start, side - 1) if start < 0 else 0
+    return slice(first, end), before, side - (end - first) - before
 
 
 def network_input(faces_u8: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
@@ -96,7 +104,10 @@ def network_input(faces_u8: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.fl
     view = faces_u8[:, *(centred_view(spec),) * 2]
     planes = view[:, None] if view.ndim == 3 else view.transpose(0, 3, 1, 2)
     scale, offset = normalisation(spec)
-    return np.ascontiguousarray(planes.astype(np.float32) * scale + offset)
+    inputs = planes.astype(np.float32, order="C")
+    inputs *= scale
+    inputs += offset
+    return inputs
 
 
 def centred_view(spec: InputSpec) -> slice:

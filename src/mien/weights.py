@@ -7,13 +7,13 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from mien.errors import ModelError, WeightsError, unknown_name
 from mien.files import sha256, written_beside
 
-DEFAULT_MODEL = "mien-s"
+BUNDLED = Path(__file__).with_name("bundled")
+DEFAULT_MODEL = "mien-s"  # of those in there, the one that is used where none is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,7 @@ PINNED = {
 
 def bundled_models() -> dict[str, Path]:
     """Return the models that ship with the package, by name."""
-    folder = Path(str(files("mien") / "bundled"))
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
 
 
 def model_path(name_or_path: str | Path) -> Path:

@@ -18,7 +18,7 @@ from rich.color import ColorSystem
 
 from mien.evaluation.evaluate import evaluate
 from mien.training.run_folder import RunFolder, TorchClassifier
-from mien.weights import bundled_models
+from mien.weights import DEFAULT_MODEL, bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
 
 Mien = Callable[..., tuple[int, str, str]]
@@ -269,7 +269,7 @@ def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip:
 def test_models_lists_and_shows(mien: Mien) -> None:
     code, out, _ = mien("models")
     assert code == 0
-    assert "`mien read` uses mien-s" in out
+    assert f"`mien read` uses {DEFAULT_MODEL}" in out
     listed = json.loads(mien("models", "--json")[1])
     assert listed["bundled"]["mien-s"]["labels"][3] == "happy"
     assert listed["networks"]["mien-s"]["parameters"] == 2_090_240

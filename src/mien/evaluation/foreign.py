@@ -71,6 +71,7 @@ class ForeignModel:
     Attributes:
         weights: Its ONNX file.
         labels: Our names of its classes, in the order of its outputs.
+        crop: The crop that it wants, as `crop_face` cuts it; what it makes of the pixels stays its own.
         parameters: Values in its float tensors.
         macs: Multiply-accumulates for one face; None where its graph has layers that we cannot count.
     """
@@ -89,6 +90,7 @@ class ForeignModel:
         if not self.weights.is_file():
             raise ModelError(f"{path} names the model {description.model}, and there is no file {self.weights}.")
         self._input, self._outputs = description.input, description.outputs
+        self.crop = InputSpec(self._input.size, self._input.size, self._input.channels, (0.0,), (1.0,))
         self._session = open_session(self.weights, threads=threads)
         self._one_at_a_time = self._session.get_inputs()[0].shape[:1] == [1]
         self._try(path)
@@ -103,21 +105,20 @@ class ForeignModel:
 
     def _answer(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what the network itself gives, (N, labels)."""
-        batch = self._network_input(faces_u8)
+        batch = self.network_input(faces_u8)
         name = self._session.get_inputs()[0].name
         batches = np.split(batch, len(batch)) if self._one_at_a_time else [batch]
         outputs = np.concatenate([np.asarray(self._session.run(None, {name: part})[0]) for part in batches])
         return outputs.reshape(len(outputs), -1).astype(np.float32)
 
-    def _network_input(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (N, C, H, W) or (N, H, W, C) float32."""
-        wanted = self._input
-        side = faces_u8.shape[1]
-        spec = InputSpec(wanted.size, wanted.size, wanted.channels, (0.0,), (1.0,))
-        to_bgr = cv2.COLOR_GRAY2BGR if faces_u8.ndim == 3 else cv2.COLOR_RGB2BGR
-        faces = np.stack(
-            [crop_face(np.asarray(cv2.cvtColor(face, to_bgr), np.uint8), (0, 0, side, side), spec) for face in faces_u8]
-        )
+    def network_input(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (N, C, H, W) or (N, H, W, C) float32 for (N, S, S) grey or (N, S, S, 3) RGB faces of any size S."""
+        wanted, faces = self._input, faces_u8
+        if faces_u8.shape[1:] != (wanted.size,) * 2 + ((3,) if wanted.channels == 3 else ()):
+            side = faces_u8.shape[1]
+            to_bgr = cv2.COLOR_GRAY2BGR if faces_u8.ndim == 3 else cv2.COLOR_RGB2BGR
+            images = (np.asarray(cv2.cvtColor(face, to_bgr), np.uint8) for face in faces_u8)
+            faces = np.stack([crop_face(image, (0, 0, side, side), self.crop) for image in images])
         pixels = faces[..., None] if wanted.channels == 1 else faces[..., ::-1] if wanted.colour == "bgr" else faces
         low, high = wanted.scale
         scaled = low + pixels.astype(np.float32) / 255 * (high - low)

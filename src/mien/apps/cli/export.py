@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli import show
+from mien.errors import ExportError
+from mien.weights import bundled_models
 
 
 def export(
@@ -27,6 +29,8 @@ def export(
         from mien.export.onnx import export as write
         from mien.training.run_folder import RunFolder
 
+    if not int8 and (source in bundled_models() or source.endswith(".onnx")):
+        raise ExportError(f"{source} is an ONNX file already; give a run's folder, or add --int8 to have it in 8 bits.")
     with show.err.status("Exporting and checking"):
         if int8:
             found = export_int8(source, out, data=data)
@@ -36,5 +40,5 @@ def export(
             )
         else:
             checked = f"its answers differ from torch's by {write(RunFolder(Path(source)), out, data=data):.1e} at most"
-    show.out.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; {checked}", soft_wrap=True)
+    show.out.print(f"{out}: {show.megabytes(out.stat().st_size)}; {checked}", soft_wrap=True)
     show.out.print(f"Next: mien read photo.jpg --model {out}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import json as json_format
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,13 +21,19 @@ def models(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that ship and the networks that can be trained, or show one."""
-    known = {model: Classifier(path).card.as_dict() for model, path in bundled_models().items()}
+    known = {model: _about(path) for model, path in bundled_models().items()}
     if name is None:
         _list(known, _networks(), json=json)
     elif name.endswith(".onnx"):
-        _show(name, Classifier(name).card.as_dict(), json=json)
+        _show(name, _about(name), json=json)
     else:
         _show(name, known.get(name), json=json)
+
+
+def _about(model: str | Path) -> dict[str, Any]:
+    """Return a model's card, and the size of its file."""
+    opened = Classifier(model)
+    return {**opened.card.as_dict(), "file_bytes": opened.path.stat().st_size}
 
 
 def _networks() -> dict[str, dict[str, Any]]:
@@ -56,13 +63,15 @@ def _networks() -> dict[str, dict[str, Any]]:
 def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]], *, json: bool) -> None:
     if json:
         brief = {name: {k: v for k, v in row.items() if k != "layers"} for name, row in networks.items()}
-        print(json_format.dumps({"bundled": cards, "networks": brief}, indent=2))
+        print(json_format.dumps({"default": DEFAULT_MODEL, "bundled": cards, "networks": brief}, indent=2))
         return
-    bundled = Table("model", "accuracy", "faces", "parameters", "MACs", "unsure below", title="Ready to read with")
-    for name, card in cards.items():
+    columns = ("file", "accuracy", "faces", "parameters", "MACs", "unsure below")
+    bundled = Table(show.whole("model", cards), *columns, title="Ready to read with")
+    for name, card in sorted(cards.items(), key=lambda item: (item[1]["parameters"], -item[1]["file_bytes"])):
         score, calibration = card["score"], card["calibration"]
         bundled.add_row(
             name,
+            show.megabytes(card["file_bytes"]),
             show.accuracy(score["accuracy"], score["n"]),
             f"{score['n']:,} of {score['split']}",
             f"{card['parameters']:,}",
@@ -112,6 +121,7 @@ def _print_card(name: str, card: dict[str, Any]) -> None:
     show.out.print(f"{name}: {', '.join(card['labels'])}", style="bold", soft_wrap=True)
     size = f"{card['parameters']:,} parameters, {card['macs'] / 1e6:.1f} M multiply-accumulates"
     show.out.print(f"  network      {card['network']}, {size}")
+    show.out.print(f"  file         {show.megabytes(card['file_bytes'])}")
     show.out.print(
         f"  accuracy     {show.accuracy(score['accuracy'], score['n'])} on {score['n']:,} faces of {score['split']}"
     )

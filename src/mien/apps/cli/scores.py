@@ -3,7 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from mien.apps.cli.show import out, percent
+from mien.apps.cli.show import megabytes, out, percent
 from mien.evaluation.comparison import Comparison, Interval, SeedSummary
 from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
@@ -211,7 +211,7 @@ def _costs(results: Results) -> Table:
     table = Table("model", "accuracy", "parameters", "MACs", "file")
     for one, cost in zip(results.models, results.costs, strict=True):
         macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
-        size = f"{cost.file_bytes / 1e6:.1f} MB"
+        size = megabytes(cost.file_bytes)
         table.add_row(cost.model, _accuracy(one.evaluation), f"{cost.parameters:,}", macs, size)
     return _right_justified(table)
 

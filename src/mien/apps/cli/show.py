@@ -39,6 +39,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def megabytes(size_bytes: int) -> str:
+    """Return 8399195 as "8.4 MB"."""
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
 def accuracy(share: float, n: int) -> str:
     """Return 0.7134 of 3,589 as "71.3 ± 0.8 %": with its standard error."""
     return f"{100 * share:.1f} ± {100 * sqrt(share * (1 - share) / n):.1f} %"
