@@ -116,12 +116,12 @@ class StudyFolder:
             return "finished"
         done = len(run.metrics()) if run else 0
         under_way = f"{done} of {training.recipe.epochs} epochs"
-        if run is not None and _locked(run):
-            return f"training, {under_way}"
         problem = self.problem_path(training)
-        if problem.is_file():
+        if problem.is_file():  # before the lock: whoever goes on with it takes the note away first
             noted = json.loads(problem.read_text())
             return f"{noted['outcome']}: {noted['sentence']}"
+        if run is not None and _locked(run):
+            return f"training, {under_way}"
         return f"stopped, {under_way}" if run else "not begun"
 
 

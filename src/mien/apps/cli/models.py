@@ -65,7 +65,7 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
         brief = {name: {k: v for k, v in row.items() if k != "layers"} for name, row in networks.items()}
         print(json_format.dumps({"default": DEFAULT_MODEL, "bundled": cards, "networks": brief}, indent=2))
         return
-    columns = ("file", "accuracy", "faces", "parameters", "MACs", "unsure below")
+    columns = ("file", "accuracy", "parameters", "MACs", "unsure")
     bundled = Table(show.whole("model", cards), *columns, title="Ready to read with")
     for name, card in sorted(cards.items(), key=lambda item: (item[1]["parameters"], -item[1]["file_bytes"])):
         score, calibration = card["score"], card["calibration"]
@@ -73,13 +73,16 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
             name,
             show.megabytes(card["file_bytes"]),
             show.accuracy(score["accuracy"], score["n"]),
-            f"{score['n']:,} of {score['split']}",
-            f"{card['parameters']:,}",
+            f"{card['parameters'] / 1e6:.2f} M",
             f"{card['macs'] / 1e6:.1f} M",
-            show.percent(calibration["unsure_below"]) if calibration else "never",
+            f"< {show.percent(calibration['unsure_below'])}" if calibration else "never",
         )
     show.out.print(bundled)
-    show.out.print(f"`mien read` uses {DEFAULT_MODEL} unless --model says otherwise.")
+    show.out.print(
+        f"`mien read` uses {DEFAULT_MODEL} unless --model says otherwise. Accuracies are those on the faces that each "
+        "was chosen by; `mien models NAME` shows the whole card.",
+        soft_wrap=True,
+    )
     if not networks:
         show.out.print("To train networks: pip install 'mien[train]'")
         return
