@@ -111,7 +111,8 @@ def read_over_cluster(
     summary = ReadSummary(files=len(files) - len(open_))
     if open_:
         with connected(address):
-            for found in _results(open_, data_set, wanted, options):
+            # By its name: "auto" may mean another detector on another machine.
+            for found in _results(open_, data_set, wanted, {**options, "detector": reader.detector.name}):
                 summary.frames += found.frames
                 summary.faces += found.faces
                 summary.files += found.failure is None
