@@ -72,7 +72,7 @@ def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
     (folder / "b.jpg").write_text("no picture")
     code, out, err = mien("read", folder, "--out", tmp_path / "r.csv", "--annotate", tmp_path / "drawn")
     assert code == 1
-    assert (out.count("a.jpg"), out.count("c.jpg"), out.count("│ happy  ")) == (1, 1, 2)
+    assert (out.count("a.jpg"), out.count("c.jpg"), out.count("│ happy ")) == (1, 1, 2)
     assert "b.jpg is not a picture" in err
     assert "1 of 3 files could not be read" in err
     with (tmp_path / "r.csv").open() as file:

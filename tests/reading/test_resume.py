@@ -115,4 +115,7 @@ def test_a_finished_table_is_known_as_such(files: list[Path], tmp_path: Path) ->
     with ParquetSink(out, EXPRESSIONS, settings="x") as sink:
         Reader().read_into([sink], files[:1])
     assert ParquetSink(out, EXPRESSIONS, settings="x", resume=True).finished
-    assert not ParquetSink(out, EXPRESSIONS, settings="y", resume=True).finished
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match=r"of other settings or files, and --resume would write over it"):
+        ParquetSink(out, EXPRESSIONS, settings="y", resume=True)
+    assert out.read_bytes() == before

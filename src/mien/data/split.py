@@ -77,7 +77,9 @@ def divide(
             "too few; ask for fewer parts or larger shares."
         )
     ordered = np.argsort(part_of, kind="stable")  # so that each part lies in one piece
-    return identified(replace(chosen.take(ordered), splits=part_of[ordered], split_names=tuple(parts)))
+    # So that no score on it passes for one on the official split.
+    name = f"{faces.name}, {only or 'all of it'} divided anew"
+    return identified(replace(chosen.take(ordered), name=name, splits=part_of[ordered], split_names=tuple(parts)))
 
 
 def drawn(strata: NDArray[np.integer], count: int, random: np.random.Generator) -> NDArray[np.intp]:

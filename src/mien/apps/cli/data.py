@@ -115,9 +115,17 @@ def split(
 
     check_new(out)
     check_writable(out)
-    divided = divide(open_faceset(faceset), read_parts(parts), by=by, only=from_, take=take, seed=seed)
+    faces = open_faceset(faceset)
+    divided = divide(faces, read_parts(parts), by=by, only=from_, take=take, seed=seed)
     divided.save(out)
     _print_set(divided, out)
+    if from_ is None and "PrivateTest" in faces.split_names:
+        show.err.print(
+            "PrivateTest's faces are among those divided, so PrivateTest can no longer judge what learns from these; "
+            "--from Training leaves them out.",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 @app.command()

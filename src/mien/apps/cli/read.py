@@ -13,7 +13,7 @@ from rich.table import Table
 from mien.apps.cli import show
 from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
-from mien.errors import OutputError
+from mien.errors import InputError, OutputError
 from mien.weights import DEFAULT_MODEL, at_hand
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def read(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Photos, clips, or folders of them.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, clips, or folders of them.")],
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object a face a frame.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write a table: .csv, .parquet or .jsonl.")] = None,
     annotate: Annotated[
@@ -55,7 +55,9 @@ def read(
     from mien.reading.sources import frame_count, media_files
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
-    files, refused = media_files(paths)
+    if "" in paths:  # a script's empty variable; Path("") would be the whole folder it runs in
+        raise InputError("A path is empty; name a photo, a clip or a folder of them, as in `mien read .`.")
+    files, refused = media_files(map(Path, paths))
     options: dict[str, Any] = {
         "model": model,
         "detector": detector,
@@ -138,9 +140,7 @@ class Findings:
     """A sink that prints what was found: a line a face for photos, a line an expression for clips."""
 
     def __init__(self) -> None:
-        self._photos = Table("photo")
-        for name in ("face", "box x y w h", "expression", "likeliest", "next"):
-            self._photos.add_column(name, no_wrap=True)
+        self._photos: list[tuple[str, ...]] = []  # a row each: name of the photo, and what _cells gives
         self._clips: dict[str, Clip] = {}
 
     def __enter__(self) -> Self:
@@ -153,8 +153,13 @@ class Findings:
         """Print, unless the reading failed."""
         if error is not None:
             return
-        if self._photos.row_count:
-            show.out.print(self._photos)
+        if self._photos:
+            table = Table(show.whole("photo", [row[0] for row in self._photos]))
+            for name in ("face", "box x y w h", "expression", "next"):
+                table.add_column(name, no_wrap=True)
+            for row in self._photos:
+                table.add_row(*row)
+            show.out.print(table)
         for source, clip in self._clips.items():
             clip.print(source)
 
@@ -164,15 +169,17 @@ class Findings:
             self._clips.setdefault(reading.source, Clip()).add(reading)
         elif reading.faces:
             for face in reading.faces:
-                self._photos.add_row(Path(reading.source).name, *_cells(face))
+                self._photos.append((Path(reading.source).name, *_cells(face)))
         else:
-            self._photos.add_row(Path(reading.source).name, "", "", "no face found")
+            self._photos.append((Path(reading.source).name, "", "", "no face found"))
 
 
 def _cells(face: "FaceReading") -> tuple[str, ...]:
-    ranked = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)[:2]
+    first, second = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)[:2]
     box = " ".join(str(value) for value in face.box_xywh_px)
-    return str(face.face), box, face.expression, *(f"{name} {probability:.0%}" for probability, name in ranked)
+    sure = f"{first[1]} {first[0]:.0%}"
+    called = sure if face.expression == first[1] else f"{face.expression}: {sure}"
+    return str(face.face), box, called, f"{second[1]} {second[0]:.0%}"
 
 
 class Clip:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mien.evaluation.confidence import COVERAGES
 from mien.evaluation.metrics import RATES, Evaluation
@@ -257,4 +257,4 @@ def _log_scale(axes: Axes, values: Sequence[float]) -> None:
     axes.set_xlim(min(values) / 2, max(values) * 2)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" ") if min(values) >= 1 else FuncFormatter(lambda x, _: f"{x:g}"))

@@ -40,7 +40,7 @@ class ParquetSink:
             resume: Keep the parts that are there; otherwise they are deleted.
 
         Raises:
-            OutputError: The parts that are there were made with other settings.
+            OutputError: The table, or the parts of one, that are there were made with other settings.
         """
         kinds = {"source": pa.string(), "frame": pa.int64(), "time_s": pa.float64(), "face": pa.int32()}
         kinds |= {name: pa.int32() for name in ("track", *"xywh")}
@@ -58,6 +58,11 @@ class ParquetSink:
                         f"{path} was begun with other settings or files, so it cannot go on; "
                         "give the same ones, or leave out --resume to begin anew."
                     )
+            if path.is_file() and not self._files() and not self.finished:
+                raise OutputError(
+                    f"{path} is there, of other settings or files, and --resume would write over it; give the same "
+                    "ones or another --out, or leave out --resume to read all anew."
+                )
 
     @property
     def finished(self) -> bool:
