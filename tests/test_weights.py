@@ -69,7 +69,7 @@ def test_the_pinned_sum_is_that_of_the_real_file(shared: Path) -> None:
 
 
 def test_an_unknown_model_lists_the_near_ones(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model 'mien-x'; did you mean mien-s"):
+    with pytest.raises(ModelError, match="no model 'mien-x'; did you mean mien-xs or mien-s "):
         model_path("mien-x")
     with pytest.raises(ModelError, match="no model file"):
         model_path(tmp_path / "missing.onnx")
