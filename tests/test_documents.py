@@ -139,12 +139,13 @@ def test_every_local_link_leads_somewhere() -> None:
             assert (document.parent / path).exists(), f"{document.name} links to {path}"
 
 
-def test_the_readmes_accuracy_is_the_cards_and_the_logs() -> None:
-    """The numbers in the table are those that were measured on the very file that ships."""
-    readme = (ROOT / "README.md").read_text()
-    model = Classifier()
+@pytest.mark.parametrize("name", ["mien-s", "mien-xs"])
+def test_the_readmes_accuracy_is_the_cards_and_the_logs(name: str) -> None:
+    """The numbers in the tables are those that were measured on the very files that ship."""
+    readme = (ROOT / "README.md").read_text().replace("**", "")
+    model = Classifier(name)
     assert f"| PublicTest | {100 * model.card.score.accuracy:.1f} % " in readme
     with (ROOT / "results" / "private_test_log.csv").open() as file:
         looks = [row for row in csv.DictReader(file) if row["model_sha256"] == sha256(model.path)]
-    assert looks, "the model that ships was never measured on PrivateTest"
-    assert f"| PrivateTest | **{100 * float(looks[-1]['accuracy']):.1f} % " in readme
+    assert looks, "a model that ships was never measured on PrivateTest"
+    assert f"| PrivateTest | {100 * float(looks[-1]['accuracy']):.1f} % " in readme
