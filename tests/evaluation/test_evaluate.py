@@ -9,7 +9,7 @@ import pytest
 from mien.data.faceset import FaceSet, identified
 from mien.errors import DataError, ModelError
 from mien.evaluation import cost
-from mien.evaluation.candidates import open_candidate
+from mien.evaluation.candidates import ensemble, open_candidate
 from mien.evaluation.evaluate import evaluate, predict
 from mien.evaluation.results import Results, read_results
 from mien.export.onnx import export
@@ -47,6 +47,26 @@ def test_the_same_model_twice_differs_by_chance_alone(
     (pair,) = _evaluated(tiny_run.path, tiny_file, data=faceset_folder).comparisons
     assert (pair.first, pair.second, pair.only_first, pair.only_second) == ("tiny-001", "tiny", 0, 0)
     assert (pair.p_value, pair.accuracy_gain.value) == (1, 0)
+
+
+def test_an_ensemble_answers_with_the_mean(faceset_folder: Path) -> None:
+    models = ["mien-s", "mien-xs"]
+    judged = evaluate(models, data=faceset_folder, split="PublicTest", view_count=2, together=True)
+    alone, together = judged.probabilities["mien-s"], judged.probabilities["ensemble of 2"]
+    np.testing.assert_allclose(together, (alone + judged.probabilities["mien-xs"]) / 2, atol=1e-6)
+    assert not np.allclose(together, alone, atol=0.01)
+    assert [cost.model for cost in judged.results.costs] == [*models, "ensemble of 2"]
+    *members, both = judged.results.costs
+    assert both.file_bytes == sum(cost.file_bytes for cost in members)
+    assert len({one.sha256 for one in judged.results.models}) == 3
+
+
+def test_what_makes_no_ensemble_is_refused(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="two models or more"):
+        evaluate(["mien-s"], data=faceset_folder, split="PublicTest", together=True)
+    members = [open_candidate("mien-s"), replace(open_candidate("mien-xs"), labels=EXPRESSIONS[::-1])]
+    with pytest.raises(ModelError, match="mien-s and mien-xs differ in their classes"):
+        ensemble(members)
 
 
 def test_what_was_found_survives_its_file(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def test_the_small_net_is_as_large_as_its_design_says() -> None:
     assert sum(layer.parameters for layer in layers) == weights + norms
 
 
+@pytest.mark.parametrize(("name", "parameters", "macs"), [("mien-xs", 143_328, 12.9e6), ("mien-m", 2_957_376, 246e6)])
+def test_the_other_sizes_are_as_large_as_their_docstrings_say(name: str, parameters: int, macs: float) -> None:
+    layers = layers_of(name, channels=1, classes=7, view_px=44)
+    weights = sum(layer.parameters for layer in layers)
+    assert weights == parameters
+    assert sum(layer.macs for layer in layers) == pytest.approx(macs, rel=0.01)
+
+
 def test_the_stem_whitens() -> None:
     """Its outputs over the patches it was fitted on have the identity as covariance, up to the small floor."""
     rows = np.random.default_rng(0).normal(size=(64, 1, 44, 44)).cumsum(-1).cumsum(-2)

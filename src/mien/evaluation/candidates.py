@@ -1,8 +1,9 @@
-"""Whatever can be judged (a run folder, a model file, somebody else's model) -> a Candidate that can be asked.
+"""Whatever can be judged (a run folder, a model file, somebody else's model, several together) -> a Candidate.
 
 In: what the user typed.  Out: its name, its labels, a function from faces to probabilities, and what it costs.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from mien.classifier import Classifier
 from mien.data.faceset import FaceSet
 from mien.errors import ModelError
 from mien.evaluation.foreign import ForeignModel
+from mien.files import sha256
 from mien.preprocess import InputSpec
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import bundled_models
@@ -38,7 +40,7 @@ class Candidate:
         unsure_below: Its threshold of "unsure"; None if it never says so.
         parameters: Values in the network.
         macs: Multiply-accumulates for one face; None if they cannot be counted.
-        weights: The file of its weights.
+        weights: The files of its weights: one, or one for each member of an ensemble.
         provenance: How it was made, where that is known.
         run: Its run folder, if it is one.
     """
@@ -50,9 +52,15 @@ class Candidate:
     unsure_below: float | None
     parameters: int
     macs: int | None
-    weights: Path
+    weights: tuple[Path, ...]
     provenance: Provenance | None
     run: RunFolder | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its weights; of an ensemble, of its members' hashes."""
+        hashes = [sha256(path) for path in self.weights]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def check_fits(self, faces: FaceSet) -> None:
         """Raise ModelError or DataError unless the model knows the faces' classes and takes their size."""
@@ -98,6 +106,40 @@ def open_candidate(model: str) -> Candidate:
     )
 
 
+def ensemble(members: Sequence[Candidate]) -> Candidate:
+    """Return the candidate whose answer is the mean of its members' probabilities.
+
+    Raises:
+        ModelError: There are fewer than two, or they differ in their classes or in what they take.
+    """
+    if len(members) < 2:
+        raise ModelError("--ensemble needs two models or more; name them all.")
+    first = members[0]
+    for other in members[1:]:
+        if (other.labels, other.input) != (first.labels, first.input):
+            raise ModelError(
+                f"Models {first.name} and {other.name} differ in their classes, their order or their input; "
+                "name models that agree in these, or leave out --ensemble."
+            )
+
+    def ask(threads: int) -> Ask:
+        asks = [member.ask(threads) for member in members]
+        return lambda faces_u8: np.asarray(np.mean([one(faces_u8) for one in asks], axis=0), np.float32)
+
+    macs = [member.macs for member in members if member.macs is not None]
+    return Candidate(
+        name=f"ensemble of {len(members)}",
+        labels=first.labels,
+        ask=ask,
+        input=first.input,
+        unsure_below=None,
+        parameters=sum(member.parameters for member in members),
+        macs=sum(macs) if len(macs) == len(members) else None,
+        weights=tuple(path for member in members for path in member.weights),
+        provenance=None,
+    )
+
+
 def _run(run: RunFolder) -> Candidate:
     classifier = TorchClassifier(run)
 
@@ -125,7 +167,7 @@ def _ours(card: ModelCard, *, name: str, ask: Callable[[int], Ask], weights: Pat
         unsure_below=card.calibration.unsure_below if card.calibration else None,
         parameters=card.parameters,
         macs=card.macs,
-        weights=weights,
+        weights=(weights,),
         provenance=card.provenance,
     )
 
@@ -140,6 +182,6 @@ def _foreign(path: Path) -> Candidate:
         unsure_below=None,
         parameters=model.parameters,
         macs=model.macs,
-        weights=model.weights,
+        weights=(model.weights,),
         provenance=None,
     )

@@ -83,7 +83,7 @@ def measure_costs(
             model=candidate.name,
             parameters=candidate.parameters,
             macs=candidate.macs,
-            file_bytes=candidate.weights.stat().st_size,
+            file_bytes=sum(path.stat().st_size for path in candidate.weights),
             timings=tuple(timings[candidate.name]),
         )
         for candidate in candidates

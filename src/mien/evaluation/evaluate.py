@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import DataError
-from mien.evaluation.candidates import THREADS, Ask, Candidate, open_candidates
+from mien.evaluation.candidates import THREADS, Ask, Candidate, ensemble, open_candidates
 from mien.evaluation.comparison import compare, macro_f1_interval, over_seeds
 from mien.evaluation.cost import measure_costs
 from mien.evaluation.metrics import score
@@ -21,7 +21,6 @@ from mien.evaluation.stress import CONDITIONS, SEED, Condition, StressScore, sco
 from mien.evaluation.subgroups import by_attribute
 from mien.evaluation.subsets import score_subsets
 from mien.evaluation.views import views
-from mien.files import sha256
 from mien.preprocess import InputSpec
 from mien.training.environment import processor
 
@@ -51,6 +50,7 @@ def evaluate(
     view_count: int = 1,
     timed: bool = False,
     stressed: bool = False,
+    together: bool = False,
     choosing: bool = False,
     progress: Callable[[str, float], None] = lambda what, share: None,
 ) -> Judged:
@@ -63,17 +63,20 @@ def evaluate(
         view_count: Test-time views of each face, whose probabilities are averaged: 1, 2 or 10.
         timed: Whether to measure latency and throughput too.
         stressed: Whether to ask about the faces under each condition of `stress` too.
+        together: Whether to judge the mean of the models' probabilities too, as an ensemble.
         choosing: Whether several models may be compared on PrivateTest.
         progress: Called now and then with what is going on and the share of it that is done, 0-1.
 
     Raises:
         DataError: The FaceSet is broken, has no such split, or faces of another size; or PrivateTest would choose.
-        ModelError: No such model, or one that does not know the faces' classes.
+        ModelError: No such model, one that does not know the faces' classes, or models that make no ensemble.
         TrainingError: A run that has not finished.
     """
     everything = open_faceset(data)
     faces = everything.split(split)
     candidates = open_candidates(models)
+    if together:
+        candidates = [*candidates, ensemble(candidates)]
     for candidate in candidates:
         candidate.check_fits(faces)
     if split == PRIVATE_TEST:
@@ -133,7 +136,7 @@ def judge(
         subsets=score_subsets(called, faces, everything),
         subgroups=by_attribute(called == faces.labels, faces.attributes),
         left_out=tuple(name for name in candidate.labels if name not in faces.label_names),
-        sha256=sha256(candidate.weights),
+        sha256=candidate.sha256,
         learning_curve=_learning_curve(candidate),
     )
 

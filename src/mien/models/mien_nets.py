@@ -140,6 +140,12 @@ def mien_s(channels: int, classes: int, view_px: int) -> nn.Module:
     return MienNet(channels, classes, stride=2, groups=((96, True, 1), (192, True, 1), (320, False, 1)))
 
 
+@register("mien-m", source="ours, after Jordan 2024", view_px=44)
+def mien_m(channels: int, classes: int, view_px: int) -> nn.Module:
+    """Return the largest of ours: 3.0 M parameters, 246 M multiply-accumulates at 44 px."""
+    return MienNet(channels, classes, stride=1, groups=((64, True, 2), (160, True, 2), (320, True, 2)))
+
+
 @register("mien-xs", source="ours, after Jordan 2024 and Howard et al. 2017", view_px=44)
 def mien_xs(channels: int, classes: int, view_px: int) -> nn.Module:
     """Return the smallest net for use: 143 k parameters, 13 M multiply-accumulates at 44 px."""

@@ -31,6 +31,9 @@ def evaluate(
     stress: Annotated[
         bool, typer.Option("--stress", help="Ask again under blur, noise, tilt, darkness, a hasty box, a cover.")
     ] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Judge the models together too: the mean of their probabilities.")
+    ] = False,
     choosing: Annotated[
         bool, typer.Option("--i-know", help="Compare several models on PrivateTest, which amounts to choosing by it.")
     ] = False,
@@ -54,6 +57,7 @@ def evaluate(
             view_count=views,
             timed=timing,
             stressed=stress,
+            together=ensemble,
             choosing=choosing,
             progress=lambda what, done: bar.update(task, description=what, completed=done),
         )
