@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -42,18 +43,17 @@ def race(faceset: Path, recipe: str, settings: list[str], target: float) -> tupl
         command = [sys.executable, "-m", "mien", "train", recipe, "--data", str(faceset), "--out", out, *words]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        reached, epochs, accuracy = False, 0, 0.0
-        while process.poll() is None and not reached:
+        epochs, accuracy, ended = 0, 0.0, 0
+        while not ended:
             time.sleep(POLL_S)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
             for run in Path(out).glob("*-001"):
                 epochs, accuracy = best_accuracy(run)
-            reached = accuracy >= target
-        wall_s = time.perf_counter() - started
-        if process.returncode is None:
-            process.kill()
-            _, _, usage = os.wait4(process.pid, 0)
-            return wall_s, usage.ru_utime + usage.ru_stime, epochs, accuracy
-        return wall_s, float("nan"), epochs, accuracy
+            if accuracy >= target and not ended:
+                process.kill()
+        if status and accuracy < target:
+            raise SystemExit(f"{shlex.join(command)} has failed; try it by itself to see why.")
+        return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, epochs, accuracy
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
             str(epochs),
             f"{best:.4f}",
             f"{wall_s / 60:.1f}",
-            f"{cpu_s / 60:.1f}" if reached else "",
+            f"{cpu_s / 60:.1f}",
         )
     console = Console()
     console.print(table)

@@ -72,6 +72,20 @@ def test_latency_puts_models_side_by_side(tmp_path: Path) -> None:
     assert "× mien-s" in run("latency.py", "mien-s", "--rounds", "1", cwd=tmp_path).stdout
 
 
+@pytest.mark.parametrize(("target", "reached"), [(0.01, "yes"), (1.01, "no")])
+def test_a_speedrun_ends_at_its_target_or_says_how_far_it_came(
+    faceset_folder: Path, tmp_path: Path, target: float, reached: str
+) -> None:
+    settings = [word for key in ("network=mien-tiny", "epochs=3", "batch_size=32") for word in ("--set", key)]
+    ended = run("speedrun.py", faceset_folder, "--target", target, "--runs", 1, *settings, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    row = next(re.split(r" *│ *", line.strip("│ ")) for line in ended.stdout.splitlines() if line.startswith("│"))
+    assert row[:2] == ["0", reached]
+    if reached == "no":
+        assert row[2] == "3", "all epochs"
+    assert float(row[5]) > 0, "CPU minutes"
+
+
 def test_a_wrong_model_is_one_sentence(faceset_folder: Path, tmp_path: Path) -> None:
     for script, arguments in (
         ("latency.py", ["mien-z"]),
