@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,14 @@ import torch
 
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet
-from mien.errors import DataError, ExportError, OutputError
+from mien.errors import DataError, ExportError, OutputError, TrainingError
 from mien.export import onnx as onnx_export
 from mien.export.onnx import export
+from mien.labels import EIGHT_EXPRESSIONS, FERPLUS_COLUMNS, expression_named
+from mien.training.recipe import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.train import train
+from tests.conftest import TINY, drawn_faceset
 
 
 def test_the_file_answers_as_the_run_does_and_carries_its_card(
@@ -40,6 +45,35 @@ def test_a_file_that_answers_otherwise_is_not_written(
     with pytest.raises(ExportError, match="nothing was written"):
         export(tiny_run, tmp_path / "tiny.onnx")
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_the_second_head_is_a_model_of_its_own(tmp_path: Path) -> None:
+    """The voters call every drawn face contemptuous that is labelled angry; otherwise they agree with the labels."""
+    faces = drawn_faceset()
+    column_of = {expression_named(name): column for column, name in enumerate(FERPLUS_COLUMNS)}
+    votes = np.zeros((len(faces), len(FERPLUS_COLUMNS)), np.uint8)
+    for face, label in enumerate(faces.labels):
+        seen = faces.label_names[label]
+        votes[face, column_of["contempt" if seen == "angry" else seen]] = 10
+    replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS).save(tmp_path / "voted.faceset")
+    recipe = load_recipe("mien-s", [*TINY, "targets.vote_head=2"])
+    run = train(recipe, data=tmp_path / "voted.faceset", out=tmp_path)
+    export(run, tmp_path / "votes.onnx", by_votes=True)
+    exported = Classifier(tmp_path / "votes.onnx")
+    assert (exported.card.name, exported.card.labels) == ("tiny-votes", EIGHT_EXPRESSIONS)
+    watched = faces.split("PublicTest")
+    called = [EIGHT_EXPRESSIONS[k] for k in exported.probabilities(np.asarray(watched.faces_u8)).argmax(1)]
+    seen = [watched.label_names[label].replace("angry", "contempt") for label in watched.labels]
+    right = np.array([a == b for a, b in zip(called, seen, strict=True)])
+    assert right[np.array(seen) == "contempt"].mean() > 0.5
+    assert exported.card.score.accuracy == pytest.approx(right.mean())
+    assert exported.card.score.recall[EIGHT_EXPRESSIONS.index("angry")] is None, "no face has a majority for it"
+    assert (exported.card.score.n, exported.card.score.split) == (35, "PublicTest by majority of FER+'s voters")
+
+
+def test_a_run_without_a_second_head(tiny_run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no second head on votes; train one with targets.vote_head"):
+        export(tiny_run, tmp_path / "votes.onnx", by_votes=True)
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(tiny_run: RunFolder, tmp_path: Path) -> None:

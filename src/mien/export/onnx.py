@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mien.card import METADATA_KEY, ModelCard
+from mien.card import METADATA_KEY, ModelCard, Score
 from mien.classifier import Classifier
-from mien.data.faceset import open_faceset
+from mien.data.faceset import FaceSet, open_faceset
+from mien.data.ferplus import by_majority
 from mien.errors import ExportError, OutputError
 from mien.files import check_writable, written_beside
 from mien.preprocess import InputSpec, network_input
+from mien.training.calibration import calibrate
 from mien.training.run_folder import RunFolder, network_logits
 
 PARITY_FACES = 256
@@ -23,13 +26,14 @@ TOLERANCE = 1e-4  # on logits: float32 sums in another order differ by a few 1e-
 OPSET = 20  # the first with a Gelu operator
 
 
-def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
+def export(run: RunFolder, out: Path, *, data: Path | None = None, by_votes: bool = False) -> float:
     """Write a finished run as an ONNX file.
 
     Args:
         run: The run; its final weights are written.
         out: The file to write.
         data: FaceSet whose validation faces are compared; by default the one the run was trained on.
+        by_votes: Write the second head, which learnt the votes, as a model of FER+'s eight expressions.
 
     Returns:
         The largest difference between torch's logits and onnxruntime's on 256 faces.
@@ -37,12 +41,13 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
     Raises:
         ExportError: They differ by more than 1e-4; nothing is written then.
         DataError: The FaceSet is not there; name it with `data`.
-        TrainingError: The run has not finished.
+        TrainingError: The run has not finished, or has no second head.
     """
     check_out(out)
-    card, network = run.card(), run.network()
-    faceset = open_faceset(data or Path(run.environment()["data_folder"]))
-    faces_u8 = np.array(faceset.split(run.recipe.data.validate_on).faces_u8[:PARITY_FACES])
+    network = run.network(by_votes=by_votes)
+    faces = open_faceset(data or Path(run.environment()["data_folder"])).split(run.recipe.data.validate_on)
+    card = _card_by_votes(run, network, faces) if by_votes else run.card()
+    faces_u8 = np.array(faces.faces_u8[:PARITY_FACES])
     with written_beside(out) as beside:
         onnx.save(to_onnx(network, card), beside)
         difference = largest_difference(network, beside, faces_u8, card.input)
@@ -52,6 +57,20 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None) -> float:
                 "the most allowed; nothing was written. Please report this with your versions of torch and onnxruntime."
             )
     return difference
+
+
+def _card_by_votes(run: RunFolder, network: nn.Module, faces: FaceSet) -> ModelCard:
+    """Return the card of the second head, measured and calibrated by what most voters saw in the validation faces."""
+    clear, _ = by_majority(faces)
+    card, split = run.card(), run.recipe.data.validate_on
+    logits = network_logits(network, network_input(clear.faces_u8, card.input))
+    return replace(
+        card,
+        name=f"{card.name}-votes",
+        labels=clear.label_names,
+        calibration=calibrate(logits, clear.labels, split=split, coverage=run.recipe.coverage),
+        score=Score.measured(logits, clear.labels, split=f"{split} by majority of FER+'s voters"),
+    )
 
 
 def check_out(out: Path) -> None:

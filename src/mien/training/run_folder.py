@@ -30,6 +30,7 @@ from mien.card import Calibration, ModelCard, Provenance, Score
 from mien.classifier import softmax
 from mien.errors import TrainingError
 from mien.files import written_beside
+from mien.labels import EIGHT_EXPRESSIONS, expression_named
 from mien.models.pretrained import licence
 from mien.models.registry import build
 from mien.models.summary import layers_of
@@ -142,12 +143,19 @@ class RunFolder:
             raise TrainingError(f"{self.environment_path} is missing or broken; start a new run.") from error
         return environment
 
-    def network(self) -> nn.Module:
+    def network(self, *, by_votes: bool = False) -> nn.Module:
         """Return the network with the run's final weights (their running mean), in evaluation mode.
 
+        Args:
+            by_votes: Its outputs are those of the second head, which learnt the votes: the eight expressions of FER+.
+
         Raises:
-            TrainingError: The run has no checkpoint yet, or a broken one.
+            TrainingError: The run has no checkpoint yet, or a broken one; or no second head.
         """
+        if by_votes and not self.recipe.targets.vote_head:
+            raise TrainingError(
+                f"{self.path} has no second head on votes; train one with targets.vote_head (as mien-s-taught)."
+            )
         if not self.checkpoint_path.is_file():
             raise TrainingError(f"{self.path} has no checkpoint yet; let it train for an epoch at least.")
         try:
@@ -157,8 +165,9 @@ class RunFolder:
         network = self.new_network()
         prefix = "network."
         network.load_state_dict({name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()})
-        classes = len(self.environment()["labels"])
-        return (OwnClasses(network, classes) if self.recipe.targets.vote_head else network).eval()
+        if self.recipe.targets.vote_head:
+            network = OneHead(network, self._columns(by_votes=by_votes))
+        return network.eval()
 
     def new_network(self) -> nn.Module:
         """Return the untrained network: an output for each class, and one for each kind of vote if it has that head."""
@@ -170,6 +179,15 @@ class RunFolder:
             classes=len(environment["labels"]) + votes,
             view_px=self.recipe.input.view_px,
         )
+
+    def _columns(self, *, by_votes: bool) -> list[int]:
+        """Return which outputs of a network with two heads are the one that is asked."""
+        environment = self.environment()
+        classes = len(environment["labels"])
+        if not by_votes:
+            return list(range(classes))
+        votes = [expression_named(name) for name in environment["vote_names"]]
+        return [classes + votes.index(name) for name in EIGHT_EXPRESSIONS]
 
     def metrics(self) -> list[dict[str, str]]:
         """Return the rows of metrics.csv, one for each epoch so far."""
@@ -235,17 +253,17 @@ class RunFolder:
         return calibrate(logits, labels, split=self.recipe.data.validate_on, coverage=self.recipe.coverage)
 
 
-class OwnClasses(nn.Module):
-    """A network without the outputs that a second head had during training."""
+class OneHead(nn.Module):
+    """One of the two heads that a network was trained with."""
 
-    def __init__(self, network: nn.Module, classes: int) -> None:
+    def __init__(self, network: nn.Module, columns: list[int]) -> None:
         super().__init__()
         self.network = network
-        self._classes = classes
+        self._columns = columns
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the first logits alone, (N, classes)."""
-        logits: Tensor = self.network(x)[:, : self._classes]
+        """Return that head's logits alone, (N, columns)."""
+        logits: Tensor = self.network(x)[:, self._columns]
         return logits
 
 

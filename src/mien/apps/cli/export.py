@@ -19,6 +19,10 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Write 8 bits instead of 32; refused if that costs more than 0.3 points.")
     ] = False,
+    by_votes: Annotated[
+        bool,
+        typer.Option("--by-votes", help="Write the second head: FER+'s eight expressions, as its voters saw them."),
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(help="FaceSet for the check; by default the one the run was trained on.")
     ] = None,
@@ -31,6 +35,8 @@ def export(
 
     if not int8 and (source in bundled_models() or source.endswith(".onnx")):
         raise ExportError(f"{source} is an ONNX file already; give a run's folder, or add --int8 to have it in 8 bits.")
+    if int8 and by_votes:
+        raise ExportError("--int8 takes a file that --by-votes wrote; export twice.")
     with show.err.status("Exporting and checking"):
         if int8:
             found = export_int8(source, out, data=data)
@@ -39,6 +45,7 @@ def export(
                 f"{100 * found.fp32:.2f} %"
             )
         else:
-            checked = f"its answers differ from torch's by {write(RunFolder(Path(source)), out, data=data):.1e} at most"
+            difference = write(RunFolder(Path(source)), out, data=data, by_votes=by_votes)
+            checked = f"its answers differ from torch's by {difference:.1e} at most"
     show.out.print(f"{out}: {show.megabytes(out.stat().st_size)}; {checked}", soft_wrap=True)
     show.out.print(f"Next: mien read photo.jpg --model {out}", soft_wrap=True)
