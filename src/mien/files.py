@@ -28,12 +28,14 @@ def make_folder(path: Path) -> None:
     """Make a folder and those above it, unless it is there.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: It cannot be made, or not be written in.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot make the folder {path}: {error.strerror or error}.") from error
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"Cannot write in {path}: no permission; choose another folder.")
 
 
 @contextmanager

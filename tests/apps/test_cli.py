@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -254,6 +255,30 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(mien: Mien, tiny_run: 
     before = tiny_run.predictions_path.read_bytes()
     assert mien("train", "--resume", tiny_run.path)[0] == 0
     assert tiny_run.predictions_path.read_bytes() == before
+
+
+def test_a_finished_run_without_its_checkpoint_says_what_to_do_everywhere(
+    mien: Mien, tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run.path, run, ignore=shutil.ignore_patterns("*.ckpt"))
+    sentence = f"last.ckpt is gone, and with it the trained network; copy it back, or train it again: mien train {run}"
+    for command in (("train", "--resume", run), ("evaluate", run, "--data", faceset_folder)):
+        code, out, err = mien(*command)
+        assert (code, out) == (2, "")
+        assert sentence in err
+
+
+@pytest.mark.parametrize(("option", "package"), [("--tensorboard", "tensorboard"), ("--mlflow", "sqlalchemy")])
+def test_a_tracker_that_is_not_installed_is_told_before_a_run_folder_is_made(
+    faceset_folder: Path, tmp_path: Path, option: str, package: str
+) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from mien.apps.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "train", "mien-s", "--data", faceset_folder, "--out", tmp_path, option]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("install it with: pip install 'mien[track]'\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip: Path, tmp_path: Path) -> None:

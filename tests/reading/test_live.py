@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -173,6 +174,22 @@ def test_a_window_shows_the_drawn_frame_and_q_closes_it(
     assert (code, len(shown)) == (0, 1)
     assert "1 frames read" in err
     assert shown[0].shape == (320, 320, 3)
+
+
+@pytest.mark.parametrize("reason", ["Not a directory", "no permission"])
+def test_a_folder_that_cannot_take_photos_is_refused_before_a_frame_is_read(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """Root may write anywhere, so that permission is denied by hand."""
+    folder = tmp_path
+    if reason == "Not a directory":
+        folder = clip / "photos"
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    code, out, err = mien("watch", "--camera", clip, "--snap-when", "all angry for 9s", "--out", folder)
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert "frames read" not in err
 
 
 @pytest.mark.parametrize(

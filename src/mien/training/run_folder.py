@@ -143,6 +143,17 @@ class RunFolder:
             raise TrainingError(f"{self.environment_path} is missing or broken; start a new run.") from error
         return environment
 
+    def check_checkpoint(self) -> None:
+        """Raise TrainingError unless there is a checkpoint."""
+        if self.checkpoint_path.is_file():
+            return
+        if self.finished:
+            raise TrainingError(
+                f"{self.checkpoint_path} is gone, and with it the trained network; copy it back, or train it again: "
+                f"mien train {self.recipe_path} --data FACESET."
+            )
+        raise TrainingError(f"{self.path} has no checkpoint yet; let it train for an epoch at least.")
+
     def network(self, *, by_votes: bool = False) -> nn.Module:
         """Return the network with the run's final weights (their running mean), in evaluation mode.
 
@@ -156,8 +167,7 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} has no second head on votes; train one with targets.vote_head (as mien-s-taught)."
             )
-        if not self.checkpoint_path.is_file():
-            raise TrainingError(f"{self.path} has no checkpoint yet; let it train for an epoch at least.")
+        self.check_checkpoint()
         try:
             checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -19,7 +19,7 @@ from mien.training.fit import fit, start_of
 from mien.training.parallel import ONE_PROCESS, Parallel
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
-from mien.training.trackers import Tracker
+from mien.training.trackers import Tracker, check_trackers
 
 
 def train(
@@ -52,7 +52,9 @@ def train(
         RecipeError: The recipe's teachers or sizes do not fit its network.
         TrainingError: The loss stopped being a number, or a checkpoint could not be written.
         TrainingStopped: Ctrl-C; the run can go on with `resume`.
+        MissingExtraError: A tracker is not installed.
     """
+    check_trackers(trackers)
     faces = open_faceset(data)
     check_fit(recipe, faces)
     start = start_of(recipe)
@@ -102,10 +104,13 @@ def resume(
 
     Raises:
         DataError: The FaceSet is gone or broken; say with `data` where it is now.
-        TrainingError: It is another FaceSet.
+        TrainingError: It is another FaceSet; or the run has finished, and its checkpoint is gone.
+        MissingExtraError: A tracker is not installed.
     """
     if run.finished:
+        run.check_checkpoint()
         return run
+    check_trackers(trackers)
     environment = run.environment()
     folder = data or Path(environment["data_folder"])
     if data is None and not folder.exists():
