@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mien.errors import MienError
     from mien.reading.face_reading import FaceReading, Faces, FrameReading
-    from mien.reading.reader import Reader
+    from mien.reading.reader import Reader, Source
 
     __version__: str
 
@@ -33,7 +30,7 @@ _HOMES = {
 
 
 def read(
-    source: "str | Path | NDArray[np.uint8]",
+    source: "Source",
     *,
     rgb: bool = False,
     model: "str | Path | None" = None,
@@ -45,7 +42,7 @@ def read(
     Opens the models anew at each call: make a `Reader` once to read many.
 
     Args:
-        source: A path, or an image (H, W, 3) uint8, or (H, W) uint8 grey.
+        source: A path, an image (H, W, 3) uint8, or (H, W) uint8 grey, or a picture of Pillow's.
         rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
         model: A bundled model's name, or the path of a model file; by default the bundled one that `mien models` names.
         detector: "auto", "haar", "yunet" or "dlib".

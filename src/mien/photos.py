@@ -5,11 +5,15 @@ In: the path of a JPEG, PNG, WebP or the like.  Out: (H, W, 3) uint8, BGR.
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -28,7 +32,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: The file is missing, empty, truncated, or not a picture.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     check_file(path)
     try:
@@ -36,13 +40,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
             Image.open(path) as opened,
         ):
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):
-                image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+            return upright_bgr(opened)
     except UnidentifiedImageError:
         raise InputError(
             f"{path} is not a picture, whatever its name says; wanted JPEG, PNG, WebP or the like."
@@ -51,6 +49,19 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of these for broken files
         raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
+
+
+def upright_bgr(picture: "Picture") -> NDArray[np.uint8]:
+    """Return a picture of Pillow's as `read_photo` returns a file; raises what Pillow does where it is broken."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(picture)
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
 
 
 def photo_size(path: Path) -> tuple[int, int]:

@@ -198,7 +198,9 @@ def test_evaluate_puts_models_side_by_side(
     assert "2 models on drawn PublicTest, n = 35, 1 view; ± is one standard error" in text
     assert "mien-s against tiny-001" in text
     cost = next(row for row in out.splitlines() if "2,090,240" in row)
-    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 88\.9 M", cost), "accuracy and cost in one row"
+    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 88\.9 M .* MB", cost), "accuracy and cost in one row"
+    assert re.search("tiny-001 .* not exported", out)
+    assert "<td>not exported</td>" in (tmp_path / "report" / "report.html").read_text()
     assert f"The report is {tmp_path / 'report' / 'report.html'}." in err
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["evaluation.json", "predictions.parquet", "report.html"]
@@ -314,6 +316,8 @@ def test_recipes_are_listed(mien: Mien) -> None:
     ("arguments", "sentence"),
     [
         (["read", "missing.jpg"], "There is no file missing.jpg"),
+        (["read", ""], "A path is empty"),
+        (["read", "https://a.org/face.jpg"], "https://a.org/face.jpg is an address, and mien reads files"),
         (["read", "empty.jpg"], "empty.jpg is empty"),
         (["read", "text.jpg"], "text.jpg is not a picture"),
         (["read", "short.jpg"], "short.jpg cannot be read to its end"),

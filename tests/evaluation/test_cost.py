@@ -9,6 +9,7 @@ from mien.data.faceset import FaceSet
 from mien.evaluation import cost
 from mien.evaluation.candidates import Ask, open_candidate
 from mien.evaluation.cost import measure_costs
+from mien.training.run_folder import RunFolder
 from mien.weights import bundled_models
 
 
@@ -56,3 +57,10 @@ def test_sizes_are_the_cards_and_the_files(faceset: FaceSet) -> None:
     assert found.parameters == 2_090_240
     assert found.file_bytes == Path(bundled_models()["mien-s"]).stat().st_size
     assert found.timings == ()
+
+
+def test_a_checkpoints_size_is_not_set_beside_that_of_a_models_file(faceset: FaceSet, tiny_run: RunFolder) -> None:
+    models = [open_candidate(str(tiny_run.path)), open_candidate("mien-s")]
+    run, model = measure_costs(models, faceset, timed=False, progress=lambda share: None)
+    assert run.file_bytes is None
+    assert model.file_bytes

@@ -55,8 +55,42 @@ def test_no_face_is_an_empty_list() -> None:
     [np.zeros((10, 10, 3)), np.zeros((10, 10, 4), np.uint8), np.zeros((0, 10, 3), np.uint8), np.zeros(9, np.uint8)],
 )
 def test_an_array_that_is_no_image_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"must be uint8 of shape \(height, width, 3\)"):
+    with pytest.raises(InputError, match=r"must be uint8 of shape \(height, width, 3\).* Bring its values to 0-255"):
         mien.read(array)
+
+
+def test_pictures_of_pillows_are_read_as_their_files_are(astronaut: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.open(astronaut).convert("RGB").rotate(90).save(tmp_path / "sideways.png", exif=exif)
+    for path in (astronaut, tmp_path / "sideways.png"):
+        with Image.open(path) as picture:
+            (face,) = mien.read(picture)
+        assert face.probabilities == mien.read(path)[0].probabilities
+    (tmp_path / "short.png").write_bytes(astronaut.read_bytes()[:9999])
+    with Image.open(tmp_path / "short.png") as picture, pytest.raises(InputError, match="cannot be read to its end"):
+        mien.read(picture)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (None, "Wanted a path, a numpy array or a picture of Pillow's; got NoneType"),
+        ([np.zeros((9, 9, 3), np.uint8)], "got list. Give several one by one"),
+        ("", "A path is empty"),
+        ("https://example.org/a.jpg", "https://example.org/a.jpg is an address, and mien reads files: download it"),
+    ],
+)
+def test_what_is_no_source_is_refused_in_a_sentence(source: object, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        mien.read(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("time_s", ["0.2s", -1, None, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["every_s", "smooth_s", "search_every_s"])
+def test_a_time_that_is_none_is_refused_in_a_sentence(name: str, time_s: object) -> None:
+    with pytest.raises(InputError, match=f"{name} must be a number of seconds, 0 or more, such as 0.2; got"):
+        Reader(**{name: time_s})  # type: ignore[arg-type]
 
 
 def test_a_clip_streams_every_frame_also_those_without_faces(clip: Path) -> None:

@@ -62,6 +62,13 @@ class Candidate:
         hashes = [sha256(path) for path in self.weights]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
+    @property
+    def file_bytes(self) -> int | None:
+        """Size of its files; None where one is a run's checkpoint, which holds an optimiser too."""
+        if any(path.suffix == ".ckpt" for path in self.weights):
+            return None
+        return sum(path.stat().st_size for path in self.weights)
+
     def check_fits(self, faces: FaceSet) -> None:
         """Raise ModelError or DataError unless the model knows the faces' classes and takes their size."""
         if missing := [name for name in faces.label_names if name not in self.labels]:

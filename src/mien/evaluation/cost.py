@@ -45,14 +45,14 @@ class Cost:
         model: Its name.
         parameters: Values in the network.
         macs: Multiply-accumulates for one face; None if they cannot be counted.
-        file_bytes: Size of the file of its weights; a run's checkpoint also holds its optimiser.
+        file_bytes: Size of its file; None for a run, whose checkpoint holds its optimiser too: `mien export` makes one.
         timings: For each number of threads and size of batch; empty if it was not timed.
     """
 
     model: str
     parameters: int
     macs: int | None
-    file_bytes: int
+    file_bytes: int | None
     timings: tuple[Timing, ...]
 
 
@@ -83,7 +83,7 @@ def measure_costs(
             model=candidate.name,
             parameters=candidate.parameters,
             macs=candidate.macs,
-            file_bytes=sum(path.stat().st_size for path in candidate.weights),
+            file_bytes=candidate.file_bytes,
             timings=tuple(timings[candidate.name]),
         )
         for candidate in candidates

@@ -2,10 +2,13 @@
 
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from mien.classifier import Classifier
 from mien.errors import DamagedClip, InputError
 from mien.files import sha256
+from mien.photos import upright_bgr
 from mien.preprocess import crop_face
 from mien.reading.detectors import AUTO, Detection, make_detector
 from mien.reading.face_reading import FaceReading, Faces, FrameReading
@@ -21,9 +25,14 @@ from mien.reading.pipeline import ahead
 from mien.reading.resume import WARM_UP_S, Begun, gone_on
 from mien.reading.sinks import Sink
 from mien.reading.smoothing import smoothed
-from mien.reading.sources import Frame, frames, source_name
+from mien.reading.sources import Frame, frames, path_of, source_name
 from mien.weights import DEFAULT_MODEL
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Source: TypeAlias = "str | os.PathLike[str] | NDArray[np.uint8] | Image"
+"""What one call reads: a path, an image, or a picture of Pillow's."""
 SMOOTH_S = 0.5
 # Faces of several frames share one call of the network, which reads up to a third more faces a second in batches
 # of 8 than one by one; more brings nothing, and costs memory.
@@ -85,7 +94,11 @@ class Reader:
             ModelError: No such model.
             DetectorError: No such detector.
             WeightsError: The detector's model is not at hand, and cannot or must not be downloaded.
+            InputError: A time is not a number of seconds.
         """
+        for name, time_s in (("smooth_s", smooth_s), ("every_s", every_s), ("search_every_s", search_every_s)):
+            if not (isinstance(time_s, Real) and 0 <= time_s < math.inf):
+                raise InputError(f"{name} must be a number of seconds, 0 or more, such as 0.2; got {time_s!r}.")
         self.classifier = Classifier(model, threads=threads)
         self.detector = make_detector(detector, offline=offline)
         self.smooth_s = smooth_s
@@ -93,11 +106,11 @@ class Reader:
         self._every_s = every_s
         self._search_every_s = search_every_s
 
-    def read(self, source: str | Path | NDArray[np.uint8], *, rgb: bool = False) -> Faces:
-        """Return every face of a photo, a clip or an array, frame by frame, largest first; none is [].
+    def read(self, source: Source, *, rgb: bool = False) -> Faces:
+        """Return every face of a photo, a clip or an image, frame by frame, largest first; none is [].
 
         Args:
-            source: A path, or an image (H, W, 3) uint8, or (H, W) uint8 grey.
+            source: A path, an image (H, W, 3) uint8, or (H, W) uint8 grey, or a picture of Pillow's.
             rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
 
         Raises:
@@ -105,16 +118,16 @@ class Reader:
         """
         return Faces(face for reading in self.stream(source, rgb=rgb) for face in reading.faces)
 
-    def stream(self, source: str | Path | NDArray[np.uint8], *, rgb: bool = False) -> Iterator[FrameReading]:
+    def stream(self, source: Source, *, rgb: bool = False) -> Iterator[FrameReading]:
         """Yield a FrameReading for each frame, also for those without faces; takes what `read` takes.
 
         A clip that is damaged gives a warning after the frames that could be read.
         """
-        if isinstance(source, np.ndarray):
+        if not isinstance(source, str | os.PathLike):
             yield self.read_frame(Frame(_as_bgr(source, rgb=rgb)))
             return
         failures: list[InputError] = []
-        for _, reading in self.readings(_frames_of([Path(source)], self._every_s, failures)):
+        for _, reading in self.readings(_frames_of([path_of(source)], self._every_s, failures)):
             yield reading
         for failure in failures:
             if not isinstance(failure, DamagedClip):
@@ -265,15 +278,32 @@ def _frames_of(
             failures.append(error)
 
 
-def _as_bgr(image: NDArray[np.uint8], *, rgb: bool) -> NDArray[np.uint8]:
+def _as_bgr(image: object, *, rgb: bool) -> NDArray[np.uint8]:
+    if not isinstance(image, np.ndarray):
+        return _of_pillow(image)
     if (
         image.dtype != np.uint8
         or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
         or 0 in image.shape
     ):
         raise InputError(
-            f"An image must be uint8 of shape (height, width, 3) or (height, width); got {image.dtype} {image.shape}."
+            f"An image must be uint8 of shape (height, width, 3) or (height, width); got {image.dtype} {image.shape}. "
+            "Bring its values to 0-255 with .astype(np.uint8), leave out alpha, and give several one by one."
         )
     if image.ndim == 2:
         return np.repeat(image[:, :, None], 3, axis=2)
     return np.ascontiguousarray(image[:, :, ::-1]) if rgb else image
+
+
+def _of_pillow(picture: object) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if not isinstance(picture, Image.Image):
+        raise InputError(
+            f"Wanted a path, a numpy array or a picture of Pillow's; got {type(picture).__name__}. "
+            "Give several one by one, and anything else that holds pixels as np.asarray(…)."
+        )
+    try:
+        return upright_bgr(picture)
+    except (OSError, SyntaxError, ValueError) as error:  # it reads its file only now
+        raise InputError(f"The picture cannot be read to its end ({error}); copy or download it again.") from error

@@ -45,6 +45,23 @@ class Frame:
     time_s: float | None = None
 
 
+def path_of(source: str | os.PathLike[str]) -> Path:
+    """Return the path that a user gave.
+
+    Raises:
+        InputError: It is empty, or an address on the network.
+    """
+    text = os.fspath(source)
+    if not text:  # a script's empty variable; Path("") would be the whole folder it runs in
+        raise InputError("A path is empty; name a photo, a clip or a folder of them, as in `mien read .`.")
+    if "://" in text:
+        raise InputError(
+            f"{text} is an address, and mien reads files: download it first and give its path; a live stream is for "
+            f"`mien watch --camera {text}`."
+        )
+    return Path(source)
+
+
 def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """Return the photos and clips that the paths name, those in folders by name, and a sentence for each other path.
 

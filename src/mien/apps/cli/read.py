@@ -13,7 +13,7 @@ from rich.table import Table
 from mien.apps.cli import show
 from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
-from mien.errors import InputError, OutputError
+from mien.errors import OutputError
 from mien.weights import DEFAULT_MODEL, at_hand
 
 if TYPE_CHECKING:
@@ -52,12 +52,10 @@ def read(
     from mien.reading.reader import Reader
     from mien.reading.sinks.crops import FaceCrops
     from mien.reading.sinks.tables import JsonStream, table_sink
-    from mien.reading.sources import frame_count, media_files
+    from mien.reading.sources import frame_count, media_files, path_of
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
-    if "" in paths:  # a script's empty variable; Path("") would be the whole folder it runs in
-        raise InputError("A path is empty; name a photo, a clip or a folder of them, as in `mien read .`.")
-    files, refused = media_files(map(Path, paths))
+    files, refused = media_files(map(path_of, paths))
     options: dict[str, Any] = {
         "model": model,
         "detector": detector,

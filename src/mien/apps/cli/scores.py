@@ -211,7 +211,7 @@ def _costs(results: Results) -> Table:
     table = Table("model", "accuracy", "parameters", "MACs", "file")
     for one, cost in zip(results.models, results.costs, strict=True):
         macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
-        size = megabytes(cost.file_bytes)
+        size = "not exported" if cost.file_bytes is None else megabytes(cost.file_bytes)
         table.add_row(cost.model, _accuracy(one.evaluation), f"{cost.parameters:,}", macs, size)
     return _right_justified(table)
 
