@@ -4,6 +4,7 @@
     ├── InputError          a photo, clip or folder that cannot be read
     │   └── DamagedClip     a clip that could be read only in part; what was read is good
     ├── OutputError         a place that cannot be written
+    ├── ReadingStopped      a reading that was asked to stop
     ├── DataError           a dataset on disk that is not what it should be
     │   └── LabelError      a label outside the dataset's codes
     ├── RecipeError         an unknown recipe, an unknown or impossible setting
@@ -39,6 +40,10 @@ class DamagedClip(InputError):
 
 class OutputError(MienError):
     """A place that cannot be written."""
+
+
+class ReadingStopped(MienError):
+    """A reading that was asked to stop (Ctrl-C); the command line exits with 130."""
 
 
 class DataError(MienError):

@@ -5,11 +5,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,6 +20,8 @@ from PIL import Image
 from rich.color import ColorSystem
 
 from mien.evaluation.evaluate import evaluate
+from mien.reading.reader import Reader
+from mien.reading.sinks.parquet import ParquetSink
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import DEFAULT_MODEL, bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
@@ -288,9 +292,76 @@ def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip:
     assert mien("read", clip, "--out", out, "--resume", "--every", "50ms")[0] == 0
     assert pq.read_metadata(out).num_rows == 3
     before = out.stat().st_mtime_ns
-    code, _, err = mien("read", clip, "--out", out, "--resume", "--every", "50ms")
+    code, said, err = mien("read", clip, "--out", out, "--resume", "--every", "50ms", "--json")
     assert (code, "is whole; nothing is left to read" in err) == (0, True)
+    assert json.loads(said) == []
     assert out.stat().st_mtime_ns == before
+
+
+def _ctrl_c(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Have Ctrl-C come after so many frames have been taken by the table."""
+    write, left = ParquetSink.write, [after]
+
+    def taken(sink: ParquetSink, *frame: Any) -> None:
+        if not left[0]:
+            signal.raise_signal(signal.SIGINT)
+        left[0] -= 1
+        write(sink, *frame)
+
+    monkeypatch.setattr(ParquetSink, "write", taken)
+
+
+def test_after_ctrl_c_it_is_said_what_is_kept_and_that_goes_on(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, crops = tmp_path / "r.parquet", tmp_path / "faces"
+    with monkeypatch.context() as stopped:
+        _ctrl_c(stopped, after=2)
+        code, said, err = mien("read", clip, "--out", out, "--crops", crops)
+    assert (code, said) == (130, "")
+    assert err == (
+        f"mien: Stopped: the rows so far are kept; go on to {out} with the same command and --resume, without --crops. "
+        f"Pictures so far are in {crops}.\n"
+    )
+    code, said, err = mien("read", clip, "--out", out, "--resume")
+    assert (code, "going on after 2 rows" in err) == (0, True)
+    assert "3 frames to 0.40 s" in said
+    assert "That is what was read now, after 2 rows that were there." in said
+    assert pq.read_metadata(out).num_rows == 5
+
+
+def test_after_ctrl_c_before_the_first_row_a_reading_begins_anew(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r.parquet"
+    with monkeypatch.context() as stopped:
+        _ctrl_c(stopped, after=0)
+        assert mien("read", clip, "--out", out)[0] == 130
+    assert mien("read", clip, "--out", out, "--resume")[0] == 0
+    assert pq.read_metadata(out).num_rows == 5
+
+
+def test_a_reading_that_hid_faces_goes_on_as_told(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r.parquet"
+    with monkeypatch.context() as stopped:
+        _ctrl_c(stopped, after=2)
+        _, _, err = mien("read", clip, "--out", out, "--annotate", tmp_path / "r.mp4", "--blur")
+    assert "and --resume, without --annotate and --blur, with --thorough." in err
+    assert mien("read", clip, "--out", out, "--resume", "--thorough")[0] == 0
+
+
+def test_ctrl_c_without_a_table_says_how_one_could_go_on(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any, **options: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Reader, "read_into", stop)
+    code, out, err = mien("read", clip, "--out", tmp_path / "r.csv", "--json")
+    assert (code, json.loads(out)) == (130, [])
+    assert "r.csv is not written; with --out NAME.parquet a stopped reading can go on, by --resume." in err
 
 
 def test_models_lists_and_shows(mien: Mien) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from mien.apps.cli import show
-from mien.errors import ClusterError, OutputError
+from mien.errors import ClusterError, OutputError, ReadingStopped
 
 ENGINES = ("local", "ray")
 
@@ -45,11 +45,16 @@ def read_by_ray(
         )
     from mien.cluster.reading import read_over_cluster
 
-    with show.progress_bar() as bar:
-        task = bar.add_task(f"Reading {len(files)} files", total=len(files))
-        summary = read_over_cluster(
-            files, out, options=options, address=address, on_file=lambda frames: bar.advance(task)
-        )
+    try:
+        with show.progress_bar() as bar:
+            task = bar.add_task(f"Reading {len(files)} files", total=len(files))
+            summary = read_over_cluster(
+                files, out, options=options, address=address, on_file=lambda frames: bar.advance(task)
+            )
+    except KeyboardInterrupt:
+        raise ReadingStopped(
+            "Stopped: files that were read to their end are kept; go on with the same command."
+        ) from None
     show.out.print(
         f"{summary.files} of {len(files)} files are in {out}; {summary.frames:,} frames and {summary.faces:,} faces "
         "were read now",

@@ -15,7 +15,7 @@ from mien.apps.cli.models import models
 from mien.apps.cli.read import read
 from mien.apps.cli.train import train
 from mien.apps.cli.watch import watch
-from mien.errors import MienError, TrainingStopped
+from mien.errors import MienError, ReadingStopped, TrainingStopped
 
 app = typer.Typer(
     name="mien",
@@ -58,7 +58,7 @@ def main() -> None:
     try:
         app()
     except MienError as error:
-        _end(str(error), 130 if isinstance(error, TrainingStopped) else 2)
+        _end(str(error), 130 if isinstance(error, TrainingStopped | ReadingStopped) else 2)
     except OSError as error:  # a full disk, a folder without permission: the system's own words say it
         _end(f"{error.strerror or error}: {error.filename or 'while reading or writing'}.", 2)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from mien.apps.cli import show
 from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
-from mien.errors import OutputError
+from mien.errors import OutputError, ReadingStopped
 from mien.weights import DEFAULT_MODEL, at_hand
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def read(
         read_by_ray(files, out, options, address=address, refused=refused, other=bool(json or annotate or crops))
         return
     reader = Reader(**options)
-    sinks: list[Sink] = [JsonStream(sys.stdout) if json else Findings()]
+    findings = JsonStream(sys.stdout) if json else Findings()
+    sinks: list[Sink] = [findings]
     begun = None
     if out:
         table = table_sink(out, reader.classifier.card.labels, settings=reader.settings(files), resume=resume)
@@ -80,23 +81,30 @@ def read(
             assert isinstance(table, ParquetSink)
             if table.finished:
                 show.err.print(f"{out} is whole; nothing is left to read.", soft_wrap=True)
-                return
+                with findings:  # of nothing: an empty array is good JSON
+                    return
             if begun := table.begun():
-                show.err.print(f"going on after {begun.rows:,} rows, in {begun.source}", style="dim", soft_wrap=True)
+                had = show.counted(begun.rows, "row")
+                show.err.print(f"going on after {had}, in {begun.source}", style="dim", soft_wrap=True)
         sinks.append(table)
     if annotate:
         sinks.append(_drawings(annotate, files, blur=blur))
     if crops:
         sinks.append(FaceCrops(crops))
-    with show.progress_bar() as bar, ExitStack() as open_sinks:
-        total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
-        task = bar.add_task(
-            f"Reading {files[0].name}" if len(files) == 1 else f"Reading {len(files)} files", total=total
-        )
-        for sink in sinks:
-            open_sinks.enter_context(sink)
-        summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task), begun=begun)
+    try:
+        with show.progress_bar() as bar, ExitStack() as open_sinks:
+            total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
+            task = bar.add_task(
+                f"Reading {files[0].name}" if len(files) == 1 else f"Reading {len(files)} files", total=total
+            )
+            for sink in sinks:
+                open_sinks.enter_context(sink)
+            summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task), begun=begun)
+    except KeyboardInterrupt:
+        raise ReadingStopped(_kept(out, annotate=annotate, crops=crops, blur=blur)) from None
     if not json:
+        if begun:
+            show.out.print(f"That is what was read now, after {had} that were there.", soft_wrap=True)
         _print_method(reader.classifier.path.stem, reader.detector.name, detector)
         if written := [str(path) for path in (out, annotate, crops) if path]:
             show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
@@ -113,6 +121,21 @@ def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | No
         raise OutputError("--resume goes on with a table; add --out NAME.parquet.")
     if resume and (annotate or crops):
         raise OutputError("--resume goes on with a table only; leave out --annotate and --crops, or --resume.")
+
+
+def _kept(out: Path | None, *, annotate: Path | None, crops: Path | None, blur: bool) -> str:
+    """Return what a stopped reading leaves behind, and how to go on."""
+    folders = [str(path) for path in (annotate, crops) if path and path.is_dir()]
+    pictures = f" Pictures so far are in {' and '.join(folders)}." if folders else ""
+    if out is None or out.suffix.lower() != ".parquet":
+        lost = f"{out} is not written" if out else "no table was asked for"
+        return f"Stopped: {lost}; with --out NAME.parquet a stopped reading can go on, by --resume.{pictures}"
+    options = {"--annotate": annotate, "--crops": crops, "--blur": blur}
+    without = " and ".join(option for option, given in options.items() if given)
+    return (
+        f"Stopped: the rows so far are kept; go on to {out} with the same command and --resume"
+        f"{f', without {without}' if without else ''}{', with --thorough' if blur else ''}.{pictures}"
+    )
 
 
 def _drawings(annotate: Path, files: list[Path], *, blur: bool) -> "Sink":

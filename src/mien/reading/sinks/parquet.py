@@ -119,7 +119,8 @@ class ParquetSink:
                 if self._rows:
                     writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
         elif isinstance(error, KeyboardInterrupt):
-            self._flush()
+            if self._rows:
+                self._flush()
             return
         self._remove_parts()
 
