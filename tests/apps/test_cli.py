@@ -23,7 +23,7 @@ from mien.evaluation.evaluate import evaluate
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
 from mien.training.run_folder import RunFolder, TorchClassifier
-from mien.weights import DEFAULT_MODEL, bundled_models
+from mien.weights import DEFAULT_MODEL, PINNED, bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
 
 Mien = Callable[..., tuple[int, str, str]]
@@ -255,6 +255,14 @@ def test_a_collapsed_model_is_called_so_in_red(
     code, out, _ = mien("evaluate", tiny_run.path, "--data", faceset_folder, "--no-timing")
     assert code == 0
     assert "\x1b[1;31mtiny-001 has collapsed: it calls 35 of 35 faces happy.\x1b[0m" in out
+
+
+def test_weights_are_listed_with_their_whole_names(mien: Mien) -> None:
+    code, out, _ = mien("weights", "list")
+    assert code == 0
+    for (name, pinned), line in zip(PINNED.items(), out.splitlines(), strict=True):
+        assert line.startswith(f"{name}: {pinned.filename}, ")
+        assert line.endswith(f"MB, {pinned.licence}, not at hand")
 
 
 def test_a_finished_run_can_be_resumed_and_stays_as_it_is(mien: Mien, tiny_run: RunFolder) -> None:

@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from mien.classifier import Classifier
 from mien.data.faceset import FaceSet
 from mien.errors import DataError, ExportError, OutputError, TrainingError
 from mien.export import onnx as onnx_export
+from mien.export.int8 import export_int8
 from mien.export.onnx import export
 from mien.labels import EIGHT_EXPRESSIONS, FERPLUS_COLUMNS, expression_named
 from mien.training.recipe import load_recipe
@@ -81,6 +84,12 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tiny_run: RunFol
         export(tiny_run, tmp_path / "no" / "tiny.onnx")
 
 
-def test_faces_for_the_check_that_are_gone(tiny_run: RunFolder, tmp_path: Path) -> None:
+def test_faces_for_the_check_that_are_gone(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a FaceSet"):
         export(tiny_run, tmp_path / "tiny.onnx", data=tmp_path)
+    run = RunFolder(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    run.environment_path.write_text(json.dumps(run.environment() | {"data_folder": str(tmp_path / "gone")}))
+    for write in (export, lambda run, out: export_int8(str(run.path), out)):
+        with pytest.raises(DataError, match=r"gone, on which .*run was trained, is gone; say where .* with --data"):
+            write(run, tmp_path / "tiny.onnx")
+    assert export(run, tmp_path / "tiny.onnx", data=faceset_folder) < 1e-4

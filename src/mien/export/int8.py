@@ -70,7 +70,7 @@ def export_int8(source: str, out: Path, *, data: Path | None = None) -> Quantise
         with TemporaryDirectory() as folder:
             fp32 = Path(folder) / "fp32.onnx"
             export(run, fp32, data=data)
-            return _export_int8(str(fp32), out, data or Path(run.environment()["data_folder"]))
+            return _export_int8(str(fp32), out, run.data_folder(data))
     if data is None:
         raise ExportError("A model file does not say where its faces are; name their FaceSet with --data.")
     return _export_int8(source, out, data)

@@ -45,7 +45,7 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None, by_votes: boo
     """
     check_out(out)
     network = run.network(by_votes=by_votes)
-    faces = open_faceset(data or Path(run.environment()["data_folder"])).split(run.recipe.data.validate_on)
+    faces = open_faceset(run.data_folder(data)).split(run.recipe.data.validate_on)
     card = _card_by_votes(run, network, faces) if by_votes else run.card()
     faces_u8 = np.array(faces.faces_u8[:PARITY_FACES])
     with written_beside(out) as beside:

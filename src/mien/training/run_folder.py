@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mien.card import Calibration, ModelCard, Provenance, Score
 from mien.classifier import softmax
-from mien.errors import TrainingError
+from mien.errors import DataError, TrainingError
 from mien.files import written_beside
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
 from mien.models.pretrained import licence
@@ -142,6 +142,17 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise TrainingError(f"{self.environment_path} is missing or broken; start a new run.") from error
         return environment
+
+    def data_folder(self, now: Path | None = None) -> Path:
+        """Return the folder of its FaceSet: where it lies now, if that is said, or where it lay when the run began.
+
+        Raises:
+            DataError: It is no longer there.
+        """
+        folder = now or Path(self.environment()["data_folder"])
+        if now is None and not folder.exists():
+            raise DataError(f"{folder}, on which {self.path} was trained, is gone; say where it is now with --data.")
+        return folder
 
     def check_checkpoint(self) -> None:
         """Raise TrainingError unless there is a checkpoint."""

@@ -111,12 +111,9 @@ def resume(
         run.check_checkpoint()
         return run
     check_trackers(trackers)
-    environment = run.environment()
-    folder = data or Path(environment["data_folder"])
-    if data is None and not folder.exists():
-        raise DataError(f"{folder}, on which {run.path} was trained, is gone; say where it is now with --data.")
+    folder = run.data_folder(data)
     faces = open_faceset(folder)
-    if faces.sha256 != environment["data_sha256"]:
+    if faces.sha256 != run.environment()["data_sha256"]:
         raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
     parallel.check(run.recipe)
     with parallel.folder_with(run.path) as path:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from mien.apps.cli import show
 from mien.errors import WeightsError, unknown_name
@@ -17,15 +16,13 @@ app = typer.Typer(name="weights", help="Model files that do not ship with mien."
 @app.command("list")
 def list_() -> None:
     """List the files mien knows, and whether each is at hand."""
-    table = Table("name", "file", "kB", "licence", "at hand")
     for name, pinned in PINNED.items():
         try:
-            path = at_hand(name)
-            where = "yes" if path else "no"
+            state = "at hand" if at_hand(name) else "not at hand"
         except WeightsError:
-            where = "damaged: fetch or add it again"
-        table.add_row(name, pinned.filename, str(pinned.size_bytes // 1000), pinned.licence, where)
-    show.out.print(table)
+            state = "damaged: fetch or add it again"
+        size = show.megabytes(pinned.size_bytes)
+        show.out.print(f"{name}: {pinned.filename}, {size}, {pinned.licence}, {state}", soft_wrap=True)
 
 
 @app.command("add")
