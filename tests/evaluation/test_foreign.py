@@ -148,11 +148,11 @@ def test_a_foreign_model_is_judged_beside_ours(faceset_folder: Path, tmp_path: P
         ({"labels": [*EXPRESSIONS[:6], "anger"]}, "mean the same expression"),
         ({"labels": EXPRESSIONS[:6]}, "has 6 labels, and peer.onnx gives 7"),
         ({"outputs": "probabilities"}, "gives no probabilities; say `outputs: logits`"),
-        ({"outputs": "scores"}, "outputs: Input should be 'logits' or 'probabilities'"),
+        ({"outputs": "scores"}, "outputs must be 'logits' or 'probabilities' \\(got 'scores'\\)"),
         ({"input": {"size": 24, "colour": "grey", "layout": "nhwc"}}, "does not take: it wants \\['n', 1, 24, 24\\]"),
         ({"input": {"size": 32, "colour": "grey", "layout": "nchw"}}, "mend size, colour or layout"),
         ({"input": {"size": 24, "colour": "grey", "layout": "nchw", "mean": [1, 2]}}, "one for each channel"),
-        ({"inputs": {}}, "inputs: Extra inputs are not permitted"),
+        ({"inputs": {}}, "no key 'inputs'; did you mean input"),
     ],
 )
 def test_a_wrong_description_is_one_sentence(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
@@ -164,7 +164,7 @@ def test_a_wrong_description_is_one_sentence(tmp_path: Path, changes: dict[str, 
 
 
 def test_a_description_that_is_none(tmp_path: Path) -> None:
-    for text, sentence in (("a: [", "is not YAML"), ("just words", "the file: Input should be a valid dict")):
+    for text, sentence in (("a: [", "is not YAML"), ("just words", "the file must be `key: value` lines")):
         (tmp_path / "peer.yaml").write_text(text)
         with pytest.raises(ModelError, match=sentence):
             ForeignModel(tmp_path / "peer.yaml")

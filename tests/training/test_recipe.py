@@ -36,13 +36,16 @@ def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
     [
         ("optimiser.lrr=1", "no key 'lrr'; did you mean lr"),
         ("epoch=3", "no key 'epoch'; did you mean epochs"),
-        ("epochs=many", "epochs: .*valid integer.*'many'"),
-        ("epochs=0", "epochs: .*greater than or equal to 1"),
-        ("optimiser.name=adamm", "optimiser.name: .*'adamw' or 'muon'"),
+        ("epochs=many", "epochs must be a whole number \\(got 'many'\\)"),
+        ("epochs=0", "epochs must be 1 or more \\(got 0\\)"),
+        ("optimiser.name=adamm", "optimiser.name must be .*'adamw' or 'muon' \\(got 'adamm'\\)"),
         ("epochs", "--set takes key=value"),
         ("epochs.deeper=1", "epochs is a single value"),
         ("input.view_px=45", "even margin"),
         ("input.mean=[0.5, 0.5]", "one value for each channel"),
+        ("network={convs: [{out: 8, kernal: 3}], affines: []}", "no key 'kernal'; did you mean kernel"),
+        ("network={convs: [{kernel: 3}], affines: []}", "network.convs.0.out is missing"),
+        ("optimiser=fast", "optimiser must be `key: value` lines"),
         ("clip_norm=1", "clip_norm does nothing to muon"),
         ("data.validate_on=PrivateTest", "PrivateTest is for reporting"),
         ("seed=[1", "--set seed=\\[1"),
@@ -56,8 +59,25 @@ def test_a_wrong_setting_is_one_clear_sentence(override: str, sentence: str) -> 
 def test_an_unknown_recipe_lists_the_near_ones() -> None:
     with pytest.raises(RecipeError, match="no recipe 'mien-ss'; did you mean mien-s"):
         load_recipe("mien-ss")
+    with pytest.raises(RecipeError, match="no recipe 'mien-tiny'; did you mean mien-.* mien-tiny is a network"):
+        load_recipe("mien-tiny")
     with pytest.raises(RecipeError, match="no recipe file mien-ss.yaml; check the spelling"):
         load_recipe("mien-ss.yaml")
+
+
+def test_a_base_may_be_a_file_beside_the_recipe(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (tmp_path / "long.yaml").write_text("base: mien-s\nname: long\nepochs: 99\n")
+    (folder / "wide.yaml").write_text("base: ../long.yaml\nname: wide\nbatch_size: 512\n")
+    recipe = load_recipe(str(folder / "wide.yaml"))
+    assert (recipe.name, recipe.epochs, recipe.batch_size) == ("wide", 99, 512)
+    (tmp_path / "long.yaml").write_text("base: mine/wide.yaml\nname: long\n")
+    with pytest.raises(RecipeError, match=r"base: \.\./long.yaml is this recipe itself, or one that is based on it"):
+        load_recipe(str(tmp_path / "long.yaml"))
+    (tmp_path / "long.yaml").write_text("base: none.yaml\nname: long\n")
+    with pytest.raises(RecipeError, match=r"Recipe long: base: There is no recipe file .*none\.yaml"):
+        load_recipe(str(tmp_path / "long.yaml"))
 
 
 def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:

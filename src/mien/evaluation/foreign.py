@@ -5,12 +5,11 @@ In: a YAML file, see `ForeignDescription`.  Out: a model that answers with our l
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 import onnx
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +17,7 @@ from mien.classifier import open_session, softmax
 from mien.errors import ModelError, unknown_name
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
 from mien.preprocess import InputSpec, crop_face
+from mien.training.yaml_files import first_problem, read_yaml
 
 
 class _Section(BaseModel):
@@ -147,14 +147,10 @@ def _read(path: Path) -> ForeignDescription:
     if not path.is_file():
         raise ModelError(f"There is no file {path}; it should describe somebody else's ONNX model.")
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ForeignDescription.model_validate(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        return ForeignDescription.model_validate(read_yaml(path, ModelError))
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise ModelError(f"{path}: {key}: {problem['msg']}; see docs/evaluation.md for an example.") from error
+        problem = first_problem(error, ForeignDescription)
+        raise ModelError(f"{path}: {problem} See docs/evaluation.md for an example.") from error
 
 
 def _our_name(label: str, path: Path) -> str:

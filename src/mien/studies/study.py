@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mien.errors import StudyError, unknown_name
 from mien.training.recipe import Section
+from mien.training.yaml_files import first_problem, read_yaml
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "support", "loss", "train_accuracy", "train_loss", "seconds"]
 AVERAGES = ("macro", "weighted", "accuracy")
@@ -206,11 +207,7 @@ def load_study(name_or_path: str) -> Study:
     path = known.get(name_or_path, Path(name_or_path))
     if not path.is_file():
         raise StudyError(unknown_name("study", name_or_path, known))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    return as_study(content, path)
+    return as_study(read_yaml(path, StudyError), path)
 
 
 def as_study(content: object, path: Path) -> Study:
@@ -218,26 +215,7 @@ def as_study(content: object, path: Path) -> Study:
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
-        if problem["type"] == "extra_forbidden":
-            known = _section_at(problem["loc"][:-1]).model_fields
-            raise StudyError(f"Study {path.stem}: {unknown_name('key', str(problem['loc'][-1]), known)}") from error
-        raise StudyError(f"Study {path.stem}: {key}: {problem['msg'].removeprefix('Value error, ')}.") from error
-
-
-def _section_at(place: tuple[int | str, ...]) -> type[BaseModel]:
-    sections: dict[str, type[BaseModel]] = {
-        "variants": Variant,
-        "data": SplitSection,
-        "columns": Column,
-        "rows": Row,
-        "tables": Table,
-        "comparisons": Comparison,
-        "winners": Winner,
-        "curves": Curves,
-    }
-    return next((sections[part] for part in reversed(place) if isinstance(part, str) and part in sections), Study)
+        raise StudyError(f"Study {path.stem}: {first_problem(error, Study)}") from error
 
 
 def _listed(runs: set[str]) -> str:

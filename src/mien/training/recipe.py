@@ -6,10 +6,9 @@ In: a YAML file of the package or of the user, and `key=value` overrides.  Out: 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -24,9 +23,11 @@ from pydantic import (
 )
 
 from mien.errors import RecipeError, unknown_name
-from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
+from mien.models.grammar import PlainCNN
 from mien.models.pretrained import Source
+from mien.models.registry import networks
 from mien.preprocess import InputSpec
+from mien.training.yaml_files import first_problem, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Flip = Literal["none", "alternate", "random", "both"]
@@ -299,30 +300,37 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(_first_problem(error, path)) from error
+        raise RecipeError(f"Recipe {path.stem}: {first_problem(error, Recipe, tags=NETWORK_KINDS)}") from error
 
 
-def _read(name_or_path: str) -> tuple[Path, dict[str, Any]]:
-    """Return a recipe's file and content; where it names a `base`, that of the base with its own on top."""
+def _read(name_or_path: str, above: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """Return a recipe's file and content; where it names a `base`, that of the base with its own on top.
+
+    Args:
+        name_or_path: One of the package's recipes, or a path; that of a base is seen from the recipe that names it.
+        above: That recipe and those that it is the base of.
+    """
     known = recipe_files()
-    path = known.get(name_or_path, Path(name_or_path))
+    path = known.get(name_or_path, (above[-1].parent if above else Path()) / name_or_path)
+    whose = f"Recipe {above[-1].stem}: base: " if above else ""
+    if path.resolve() in above:
+        raise RecipeError(f"{whose}{name_or_path} is this recipe itself, or one that is based on it; name another.")
     if not path.is_file():
         if path.suffix in (".yaml", ".yml"):
-            raise RecipeError(f"There is no recipe file {path}; check the spelling, or see `mien train --list`.")
-        raise RecipeError(unknown_name("recipe", name_or_path, known))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+            raise RecipeError(f"{whose}There is no recipe file {path}; check the spelling, or see `mien train --list`.")
+        network = (
+            f" {name_or_path} is a network; a recipe trains it, as in: mien train mien-s --set network={name_or_path}."
+            if name_or_path in networks()
+            else ""
+        )
+        raise RecipeError(f"{whose}{unknown_name('recipe', name_or_path, known)}{network}")
+    content = read_yaml(path, RecipeError)
     if not isinstance(content, dict):
         raise RecipeError(f"{path} is not a recipe; wanted `key: value` lines, as in the recipe mien-s.")
     if "base" not in content:
         return path, content
     base = content.pop("base")
-    if base not in known or known[base] == path:
-        others = [name for name in known if known[name] != path]
-        raise RecipeError(f"Recipe {path.stem}: base: {unknown_name('recipe', str(base), others)}")
-    return path, _merged(_read(base)[1], content)
+    return path, _merged(_read(str(base), (*above, path.resolve()))[1], content)
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -350,25 +358,3 @@ def _override(content: dict[str, Any], override: str) -> None:
         content[last] = yaml.safe_load(value)
     except yaml.YAMLError:
         raise RecipeError(f"--set {override}: {value!r} is neither a number, a word nor a list.") from None
-
-
-def _first_problem(error: ValidationError, path: Path) -> str:
-    problem = error.errors()[0]
-    place = [part for part in problem["loc"] if part not in NETWORK_KINDS]
-    key = ".".join(str(part) for part in place)
-    if problem["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        value = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
-        return f"Recipe {path.stem}: {key}: {problem['msg']}{value}."
-    return f"Recipe {path.stem}: {unknown_name('key', str(place[-1]), _keys_beside(place))}"
-
-
-def _keys_beside(place: list[Any]) -> list[str]:
-    """Return the keys that a recipe knows where it has an unknown one."""
-    if place[0] == "network":
-        spelled = {"convs": ConvBlock, "affines": AffineBlock}.get(place[1], PlainCNN)
-        return [field.name for field in fields(spelled)]
-    section: Any = Recipe
-    for part in place[:-1]:
-        annotation = section.model_fields[part].annotation
-        section = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
-    return list(section.model_fields)
