@@ -3,8 +3,10 @@ import json
 import pytest
 
 from mien.card import Calibration, ModelCard, Provenance, Score
+from mien.classifier import Classifier
 from mien.errors import ModelError
 from mien.preprocess import InputSpec
+from mien.weights import bundled_models
 
 CARD = ModelCard(
     name="recipe",
@@ -38,3 +40,8 @@ def test_a_card_of_another_version_is_refused() -> None:
 def test_a_broken_card_is_refused(text: str) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         ModelCard.from_json(text, source="x.onnx")
+
+
+def test_our_own_models_state_their_licence_and_no_other_has_it() -> None:
+    assert {Classifier(name).card.licence for name in bundled_models()} == {"Apache-2.0"}
+    assert CARD.licence == "not stated"

@@ -139,6 +139,16 @@ def test_every_local_link_leads_somewhere() -> None:
             assert (document.parent / path).exists(), f"{document.name} links to {path}"
 
 
+def test_every_result_that_has_a_page_is_linked_from_a_document() -> None:
+    links = {
+        (document.parent / target).resolve()
+        for document in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+    }
+    for page in (ROOT / "results").rglob("README.md"):
+        assert {page, page.parent} & links, f"nothing leads to {page.relative_to(ROOT)}"
+
+
 @pytest.mark.parametrize("name", ["mien-s", "mien-xs"])
 def test_the_readmes_accuracy_is_the_cards_and_the_logs(name: str) -> None:
     """The numbers in the tables are those that were measured on the very files that ship."""

@@ -17,6 +17,7 @@ from mien.preprocess import InputSpec
 METADATA_KEY = "mien.card"  # the entry of ONNX metadata_props that holds the card as JSON
 CARD_VERSION = 1
 
+NOT_STATED = "not stated"  # a model is its maker's; nobody else can license it
 LIMITS = (
     "An expression is not a feeling: this model names what a face shows, not what a person feels. "
     "It learnt from web pictures with noisy labels, and it errs more often on some expressions and some people "
@@ -116,7 +117,7 @@ class ModelCard:
         calibration: None if the model was not calibrated: then nothing is ever "unsure".
         provenance: How it was made.
         score: How it measured on the split it was chosen by.
-        licence: Licence of the weights.
+        licence: Licence of the weights, as whoever made the file stated it.
         limits: What it cannot do and must not be used for.
     """
 
@@ -129,7 +130,7 @@ class ModelCard:
     calibration: Calibration | None
     provenance: Provenance
     score: Score
-    licence: str = "Apache-2.0"
+    licence: str = NOT_STATED
     limits: str = LIMITS
 
     def as_dict(self) -> dict[str, Any]:

@@ -37,13 +37,13 @@ def test_frames_of_one_video_on_both_sides_are_warned_of_and_divided_anew(
     assert (code, err) == (0, "")
     assert "80 faces (40 train, 40 test)" in out
     code, out, _ = mien("data", "describe", before)
-    assert "40 faces of test share their group (video, person) with faces of train" in out
+    assert "40 of test with others of their group (video, person) in train" in out
     assert "divide them anew with `mien data split`" in out
     assert "group: 8 values" in out
     code, out, _ = mien("data", "split", before, "--parts", "train=0.5,test=0.5", "--out", after)
     assert (code, "80 faces (40 train, 40 test)" in out) == (0, True)
     code, out, _ = mien("data", "describe", after)
-    assert " 0 faces of test share their group" in out
+    assert " 0 of test with others of their group" in out
     assert "too good" not in out
 
 
@@ -70,12 +70,12 @@ def test_what_is_missing_is_listed_and_too_much_of_it_leaves_nothing_behind(
 ) -> None:
     (tmp_path / "7.png").unlink()
     code, _, err = mien("data", "prepare", videos, "--out", tmp_path / "a.faceset")
-    assert (code, "1 of 80 pictures of own are missing or broken (1.2 %)" in err) == (2, True)
+    assert (code, "Missing or broken: 1 of 80 pictures of own (1.2 %)" in err) == (2, True)
     assert not [path for path in tmp_path.iterdir() if "faceset" in path.name]
     code, _, err = mien("data", "prepare", videos, "--out", tmp_path / "a.faceset", "--allow-missing")
     assert code == 0
     assert f"There is no file {tmp_path / '7.png'}" in err
-    assert "1 pictures are missing or broken and were skipped" in err
+    assert "Skipped: 1 picture, missing or broken" in err
     assert len((tmp_path / "a.faceset" / "missing.txt").read_text().splitlines()) == 1
 
 

@@ -32,7 +32,7 @@ def test_list_names_every_study(mien: Mien) -> None:
 def test_a_study_from_dry_run_to_report(mien: Mien, study: str, faceset_folder: Path) -> None:
     code, out, _ = mien("study", "run", study, "--data", faceset_folder, "--dry-run")
     assert code == 0
-    assert "2 of 2 trainings are to be done (0 have finished): about" in out
+    assert "2 of 2 trainings to be done (0 finished): about" in out
     assert not Path("studies").exists(), "nothing was begun"
 
     code, out, err = mien("study", "run", study, "--data", faceset_folder)
@@ -44,7 +44,7 @@ def test_a_study_from_dry_run_to_report(mien: Mien, study: str, faceset_folder: 
     assert code == 0
     assert "epoch" not in err, "what has finished is skipped"
     code, out, _ = mien("study", "run", "studies/small", "--dry-run")
-    assert "0 of 2 trainings are to be done (2 have finished)" in out
+    assert "0 of 2 trainings to be done (2 finished)" in out
 
     code, out, _ = mien("study", "status")
     assert code == 0
@@ -71,7 +71,7 @@ def test_a_failed_training_is_exit_code_1_and_one_left_for_time_is_not(
     data = ("--data", faceset_folder, "--threads", "1")
     code, out, err = mien("study", "run", study, *data, "--set", "optimiser.momentum=0.5", "--budget", "0s")
     assert code == 0
-    assert "2 trainings are left; go on with: mien study run studies/small" in err
+    assert "2 trainings left; go on with: mien study run studies/small" in err
     assert out.count("not begun") == 2
     Path("small.yaml").write_text(Path("small.yaml").read_text().replace("optimiser.lr: 0.01", "optimiser.lr: 1.0e+30"))
     code, out, err = mien("study", "run", study, *data, "--out", "other")

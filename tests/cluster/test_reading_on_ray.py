@@ -44,7 +44,7 @@ def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: P
     killer.join()
     assert killed, "the worker was killed while it read the clip"
     assert code == 0, err
-    assert "5 of 5 files are in all.parquet; 68 frames" in out
+    assert "5 of 5 files in all.parquet; read now: 68 frames" in out
     data_set = tmp_path / "all.parquet"
     assert len(list(data_set.iterdir())) == 5
     reader, files = Reader(), sorted(media.iterdir())
@@ -57,7 +57,7 @@ def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: P
     (media / "broken.jpg").write_text("no picture")
     code, out, err = mien("read", media, "--engine", "ray", "--out", "all.parquet")
     assert code == 1
-    assert "6 of 7 files are in all.parquet; 1 frames" in out, "only what was not there is read"
+    assert "6 of 7 files in all.parquet; read now: 1 frame," in out, "only what was not there is read"
     assert "broken.jpg is not a picture" in err
     assert {file.name: file.stat().st_mtime_ns for file in data_set.iterdir()}.items() >= written.items()
     code, _, err = mien("read", media, "--engine", "ray", "--out", "all.parquet", "--largest")

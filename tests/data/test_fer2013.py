@@ -124,7 +124,7 @@ def test_votes_for_other_faces_are_refused(write_fer2013: Write, tmp_path: Path)
     with pytest.raises(DataError, match="the files do not match"):
         read_fer2013(write_fer2013(), votes=votes)
     votes = write_votes(tmp_path / "fer2013new.csv", [usage for _, _, usage in fer2013_rows()][:-1])
-    with pytest.raises(DataError, match="69 rows of votes for 70 faces"):
+    with pytest.raises(DataError, match="votes for 69 faces, and there are 70"):
         read_fer2013(write_fer2013(), votes=votes)
 
 

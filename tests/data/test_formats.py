@@ -287,7 +287,7 @@ def test_a_labelled_frame_without_a_crop_is_left_out_and_a_video_without_a_folde
     assert read(root).left_out["no crop of the frame (no face was found in it)"] == 1
     (root / "cropped_aligned/video1/00003.jpg").unlink()
     (root / "cropped_aligned/video1").rmdir()
-    with pytest.raises(DataError, match=r"2 of 3 pictures of Aff-Wild2 are missing or broken \(66\.7 %\)"):
+    with pytest.raises(DataError, match=r"Missing or broken: 2 of 3 pictures of Aff-Wild2 \(66\.7 %\)"):
         read(root)
 
 
@@ -368,16 +368,14 @@ def test_more_than_that_is_an_error_unless_it_is_allowed(tmp_path: Path) -> None
     table = _many(tmp_path, 300)
     for number in range(4):
         (tmp_path / f"{number}.png").unlink()
-    with pytest.raises(DataError, match=r"4 of 300 pictures of own are missing or broken \(1\.3 %\).*--allow-missing"):
+    with pytest.raises(DataError, match=r"Missing or broken: 4 of 300 pictures of own \(1\.3 %\).*--allow-missing"):
         read(table, size_px=16)
     assert len(read(table, size_px=16, allow_missing=True).faces) == 296
 
 
 def test_nothing_that_can_be_read_is_an_error_even_where_missing_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("path,label\na.png,happy\n")
-    with pytest.raises(
-        DataError, match=r"1 of 1 pictures of own are missing or broken \(100\.0 %\); check where they lie"
-    ):
+    with pytest.raises(DataError, match=r"Missing or broken: 1 of 1 picture of own \(100\.0 %\); check where they lie"):
         read(tmp_path / "own.csv", allow_missing=True)
 
 

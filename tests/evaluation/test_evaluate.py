@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 
 from mien.data.faceset import FaceSet, identified
+from mien.data.split import divide
 from mien.errors import DataError, ModelError
 from mien.evaluation import cost
 from mien.evaluation.candidates import ensemble, open_candidate
 from mien.evaluation.evaluate import evaluate, predict
+from mien.evaluation.report.write import write_report
 from mien.evaluation.results import Results, read_results
 from mien.export.onnx import export
 from mien.labels import EIGHT_EXPRESSIONS, EXPRESSIONS, FERPLUS_COLUMNS
+from mien.training.recipe import load_recipe
 from mien.training.run_folder import RunFolder
+from mien.training.train import train
+from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_faces_with_a_twin_in_training_are_left_out(tiny_run: RunFolder, faceset
     judged = evaluate([str(tiny_run.path)], data=tmp_path / "twins.faceset", split="PublicTest")
     (subset,) = judged.results.models[0].subsets
     right = judged.probabilities["tiny-001"].argmax(1) == faceset.labels[test]
-    assert (subset.n, "the 5 faces that have a twin in Training" in subset.name) == (30, True)
+    assert (subset.n, "the 5 faces with a twin in Training" in subset.name) == (30, True)
     assert subset.accuracy == pytest.approx(right[5:].mean())
     assert _evaluated(tiny_run.path, data=tmp_path / "twins.faceset", split="Training").models[0].subsets == ()
 
@@ -200,3 +205,24 @@ def test_progress_ends_at_one(tiny_run: RunFolder, faceset_folder: Path, monkeyp
     )
     assert ("Evaluating tiny-001", 1.0) in shares
     assert shares[-1] == ("Timing", 1.0)
+
+
+def test_a_model_that_may_have_learnt_the_faces_is_named(
+    tiny_run: RunFolder, faceset: FaceSet, faceset_folder: Path, tmp_path: Path
+) -> None:
+    """Same faces, divided anew: in that set, and for a model of that set in the one that it came from."""
+    divide(faceset, {"train": 0.8, "test": 0.2}).save(tmp_path / "anew.faceset")
+    judged = evaluate([str(tiny_run.path)], data=tmp_path / "anew.faceset", split="test")
+    assert judged.results.warnings == (
+        "tiny-001 was trained on “drawn”, and “drawn, all of it divided anew” has the same faces in other splits: "
+        "those of test may be ones that it has learnt, and its scores too good.",
+    )
+    path = tmp_path / "report" / "evaluation.json"
+    write_report(judged, path.parent, gallery=False)
+    assert read_results(path).warnings == judged.results.warnings
+    assert "may be ones that it has learnt" in (path.parent / "report.html").read_text()
+    for model in (str(tiny_run.path), "mien-s"):  # on its own splits, and one of other faces
+        assert evaluate([model], data=faceset_folder, split="PublicTest").results.warnings == ()
+    recipe = load_recipe("mien-s", [*TINY, "epochs=1", "data.train=train", "data.validate_on=test"])
+    other = train(recipe, data=tmp_path / "anew.faceset", out=tmp_path)
+    assert len(evaluate([str(other.path)], data=faceset_folder, split="PublicTest").results.warnings) == 1

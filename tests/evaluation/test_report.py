@@ -15,6 +15,8 @@ from mien.classifier import Classifier
 from mien.data.faceset import FaceSet
 from mien.errors import OutputError
 from mien.evaluation.evaluate import Judged, evaluate
+from mien.evaluation.report.drawing import Drawing
+from mien.evaluation.report.figures import draw_all
 from mien.evaluation.report.gallery import FACES_A_ROW, choose_faces
 from mien.evaluation.report.page import points, render
 from mien.evaluation.report.write import check_folder, write_report
@@ -292,3 +294,22 @@ def test_the_committed_evaluation_is_of_the_bundled_model() -> None:
     assert card.calibration is not None
     error = one.evaluation.confidence.expected_calibration_error
     assert error == pytest.approx(card.calibration.ece_after, abs=0.002)
+
+
+def test_the_caption_speaks_of_a_dotted_line_only_where_there_is_one(judged: Judged) -> None:
+    """The tiny net is the cheaper one, and here the better one; then the dearer one is better still."""
+
+    def cost_figure(results: Results) -> Drawing:
+        return next(drawing for drawing in draw_all(results).shared if drawing.title == "Accuracy and cost")
+
+    one = cost_figure(judged.results)
+    assert "tiny-001 is both the cheapest and the most accurate model here" in one.caption
+    first, second = judged.results.models
+    swapped = (
+        replace(first, evaluation=replace(first.evaluation, accuracy=0.5)),
+        replace(second, evaluation=replace(second.evaluation, accuracy=0.6)),
+    )
+    two = cost_figure(replace(judged.results, models=swapped))
+    assert "along the dotted line no other model" in two.caption
+    for drawing in (one, two):
+        assert ("dotted" in drawing.caption) == ("stroke-dasharray" in drawing.svg)

@@ -31,6 +31,16 @@ def test_the_file_answers_as_the_run_does_and_carries_its_card(
     np.testing.assert_allclose(exported.probabilities(faces), TorchClassifier(tiny_run).probabilities(faces), atol=1e-5)
 
 
+def test_a_users_model_has_no_licence_but_the_one_that_is_stated(tiny_run: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.onnx"
+    export(tiny_run, out)
+    assert Classifier(out).card.licence == "not stated"
+    export(tiny_run, out, licence="CC-BY-4.0")
+    assert Classifier(out).card.licence == "CC-BY-4.0"
+    with pytest.raises(ExportError, match="keeps the licence on its card; leave out --licence"):
+        export_int8(str(out), tmp_path / "int8.onnx", licence="MIT")
+
+
 def test_a_file_that_answers_otherwise_is_not_written(
     tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ def test_a_window_shows_the_drawn_frame_and_q_closes_it(
     monkeypatch.setattr(cv2, "waitKey", lambda ms: ord("q"), raising=False)
     code, _, err = mien("watch", "--window", "--camera", clip)
     assert (code, len(shown)) == (0, 1)
-    assert "1 frames read" in err
+    assert "1 frame read" in err
     assert shown[0].shape == (320, 320, 3)
 
 

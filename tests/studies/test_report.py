@@ -172,7 +172,7 @@ def test_what_is_missing_says_why(make_study: Callable[..., Study], faceset_fold
     assert words.verdict(report) == "No printed value could be compared yet; 3 wait for a training or a look."
     assert report.claims[0].test is None
     write_study_report(report, folder, tmp_path / "nothing-yet")
-    assert "2 of 2 trainings have not finished" in _text((tmp_path / "nothing-yet" / "report.html").read_text())
+    assert "2 of 2 trainings not finished" in _text((tmp_path / "nothing-yet" / "report.html").read_text())
     run_study(folder, engine=LocalEngine())
     report = make_report(folder)
     slow, _, fast = (row.cells[0] for row in report.tables[0].rows)
@@ -234,7 +234,7 @@ def test_private_test_is_looked_at_when_asked_for_once_and_logged(
         return make_report(folder, look_at_private_test=look).tables[1].rows[0].cells[0]
 
     shutil.copytree(done.path / "runs" / "slow", folder.path / "runs" / "slow")
-    assert cell(look=True).missing == "chosen when all have finished, and 1 have not"
+    assert cell(look=True).missing == "chosen when all have finished; not yet: 1"
     for run in ("fast", "fast-after-2"):
         shutil.copytree(done.path / "runs" / run, folder.path / "runs" / run)
     assert cell(look=False).missing == "PrivateTest not looked at"

@@ -133,7 +133,7 @@ def test_ctrl_c_says_how_to_go_on(make_study: Callable[..., Study], faceset_fold
             return AtOnce()
 
     folder = begin(tmp_path / "s", make_study(), data=faceset_folder)
-    sentence = rf"1 of 2 trainings have finished.*Go on with: mien study run {tmp_path}/s"
+    sentence = rf"1 of 2 trainings finished.*Go on with: mien study run {tmp_path}/s"
     with pytest.raises(TrainingStopped, match=sentence):
         run_study(folder, engine=LocalEngine(), watcher=Stop())
     assert folder.state(folder.trainings[1]) == "stopped, 1 of 4 epochs"

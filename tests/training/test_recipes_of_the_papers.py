@@ -106,7 +106,8 @@ def test_jawades_main_model_starts_from_vggface(trained: Callable[..., RunFolder
     torch.testing.assert_close(network.get_parameter("convs.conv13.weight").data, vggface()["conv5_3.weight"])
     card = run.card()
     assert card.provenance.start.startswith("vggface (vgg_face_dag.pth, SHA-256 ")
-    assert "non-commercial" in card.licence
+    assert card.licence.startswith("not stated; started from the VGGFace weights")
+    assert "non-commercial" in run.card(licence="MIT").licence, "whatever is stated, theirs goes with it"
     assert card.parameters == 50_399_046
 
 

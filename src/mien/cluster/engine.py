@@ -20,6 +20,7 @@ from mien.studies.engine import StudyWatcher
 from mien.studies.job import Job, Outcome, carry_out
 from mien.training.callbacks import EpochMetrics, Watcher
 from mien.training.run_folder import RunFolder
+from mien.words import counted
 
 RETRIES = 3  # of a training whose worker died
 SCORE, TIME = "validation_accuracy", "epoch"
@@ -75,7 +76,7 @@ class RayEngine:
             )
             tuner.fit()
         if told.waiting:
-            raise TrainingStopped(f"{len(told.waiting)} trainings were stopped.")
+            raise TrainingStopped(f"Stopped: {counted(len(told.waiting), 'training')}.")
 
     def _scheduler(self, jobs: Sequence[Job]) -> TrialScheduler:
         if not self._stop_hopeless:
@@ -159,7 +160,7 @@ class Told(tune.Callback):
             result = trial.last_result
             self._jobs[name].note_problem(
                 Outcome.GIVEN_UP,
-                f"after {int(result[TIME])} of {self._jobs[name].recipe.epochs} epochs it was at "
+                f"after {int(result[TIME])} of {counted(self._jobs[name].recipe.epochs, 'epoch')} it was at "
                 f"{100 * result[SCORE]:.1f} % and lagged behind the others (--stop-hopeless).",
             )
             self._end(name, Outcome.GIVEN_UP)

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mien.data.faceset import FaceSet
 from mien.errors import OutputError
 from mien.files import written_beside
+from mien.words import counted
 
 FACES_A_ROW = 14
 TILE_PX = 72
@@ -40,7 +41,7 @@ def write_contact_sheet(faces: FaceSet, path: Path, *, seed: int = 0) -> None:
         top = GAP_PX + row * step
         members = np.flatnonzero(faces.labels == row)
         draw.text((GAP_PX * 3, top + TILE_PX / 2 - LETTER_PX), name, fill=INK, font=fonts[0])
-        draw.text((GAP_PX * 3, top + TILE_PX / 2 + GAP_PX), f"{len(members):,} faces", fill=INK, font=fonts[1])
+        draw.text((GAP_PX * 3, top + TILE_PX / 2 + GAP_PX), counted(len(members), "face"), fill=INK, font=fonts[1])
         drawn = random.choice(members, min(FACES_A_ROW, len(members)), replace=False)
         for column, member in enumerate(drawn):
             tile = Image.fromarray(np.asarray(faces.faces_u8[member])).resize(

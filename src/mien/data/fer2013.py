@@ -22,6 +22,7 @@ from mien.data.preparation import Format, Prepared, Progress, Wanted, adapted
 from mien.data.text_files import columns, header
 from mien.errors import DataError, LabelError
 from mien.labels import EXPRESSIONS, FERPLUS_COLUMNS
+from mien.words import counted
 
 FACE_PX = 48
 SPLITS = ("Training", "PublicTest", "PrivateTest")
@@ -116,7 +117,9 @@ def _face(pixels: str, path: Path, line: int) -> NDArray[np.uint8]:
     except (ValueError, OverflowError):
         raise DataError(f"{path}:{line}: the pixels are not all whole numbers; wanted 2,304 of 0-255.") from None
     if len(values) != FACE_PX * FACE_PX:
-        raise DataError(f"{path}:{line}: {len(values):,} pixels; wanted 48 x 48 = 2,304. Download the file again.")
+        raise DataError(
+            f"{path}:{line}: {counted(len(values), 'pixel')}; wanted 48 x 48 = 2,304. Download the file again."
+        )
     if values.min() < 0 or values.max() > 255:
         raise DataError(f"{path}:{line}: a pixel outside 0-255; wanted 2,304 grey values of 0-255.")
     return values.astype(np.uint8).reshape(FACE_PX, FACE_PX)
@@ -148,7 +151,10 @@ def _votes(path: Path, splits: NDArray[np.int8]) -> NDArray[np.uint8]:
                 raise DataError(f"{path}:{line}: votes must be whole numbers, got {','.join(cells)}.")
             counts.append([int(cell) for cell in cells])
     if len(counts) != len(splits):
-        raise DataError(f"{path} has {len(counts):,} rows of votes for {len(splits):,} faces; wanted one for each.")
+        raise DataError(
+            f"{path} has votes for {counted(len(counts), 'face')}, and there are {len(splits):,}; "
+            "wanted votes for each."
+        )
     return np.array(counts, np.uint8)
 
 

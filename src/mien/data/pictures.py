@@ -17,6 +17,7 @@ from mien.data.split import drawn
 from mien.errors import DataError, InputError
 from mien.photos import read_photo
 from mien.preprocess import Box
+from mien.words import counted
 
 MISSING_LIMIT = 0.01  # the largest share of missing or broken pictures that passes without a word from the user
 SPLITS_LIMIT = 20  # more "splits" than this are another column taken for one
@@ -101,7 +102,7 @@ def read_pictures(listing: Listing, wanted: Wanted) -> Prepared:
     if not pictures or (len(missing) > MISSING_LIMIT * len(chosen) and not wanted.allow_missing):
         what_now = "; mend that, or go on without them by --allow-missing" if pictures else "; check where they lie"
         raise DataError(
-            f"{len(missing):,} of {len(chosen):,} pictures of {listing.name} are missing or broken "
+            f"Missing or broken: {len(missing):,} of {counted(len(chosen), 'picture')} of {listing.name} "
             f"({100 * len(missing) / len(chosen):.1f} %){what_now}. The first: {' '.join(missing[:SHOWN])}"
         )
     faces = make_faceset(

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, identified
 from mien.errors import DataError, unknown_name
+from mien.words import counted
 
 WAYS = ("group", "face")
+DIVIDED = " divided anew"  # the end of the name of such a set, so that no score on it passes for an official one
 
 
 def read_parts(text: str) -> dict[str, float]:
@@ -73,13 +75,19 @@ def divide(
     empty = [name for code, name in enumerate(parts) if code not in part_of]
     if empty:
         raise DataError(
-            f"No face is left for {', '.join(empty)}: {len(chosen):,} faces in {len(np.unique(groups)):,} groups are "
-            "too few; ask for fewer parts or larger shares."
+            f"No face is left for {', '.join(empty)}: {counted(len(chosen), 'face')} in "
+            f"{counted(len(np.unique(groups)), 'group')} are too few; ask for fewer parts or larger shares."
         )
     ordered = np.argsort(part_of, kind="stable")  # so that each part lies in one piece
-    # So that no score on it passes for one on the official split.
-    name = f"{faces.name}, {only or 'all of it'} divided anew"
+    name = f"{faces.name}, {only or 'all of it'}{DIVIDED}"
     return identified(replace(chosen.take(ordered), name=name, splits=part_of[ordered], split_names=tuple(parts)))
+
+
+def undivided(name: str) -> str:
+    """Return the name of the set that a set was divided from; its own if it was not."""
+    while name.endswith(DIVIDED):
+        name = name.rpartition(", ")[0]
+    return name
 
 
 def drawn(strata: NDArray[np.integer], count: int, random: np.random.Generator) -> NDArray[np.intp]:
@@ -89,7 +97,7 @@ def drawn(strata: NDArray[np.integer], count: int, random: np.random.Generator) 
         DataError: There are fewer rows.
     """
     if not 0 < count <= len(strata):
-        raise DataError(f"Cannot take {count:,} faces out of {len(strata):,}.")
+        raise DataError(f"Cannot take {counted(count, 'face')} out of {len(strata):,}.")
     share = count / len(strata)
     alone = np.arange(len(strata), dtype=np.int32)
     return np.flatnonzero(_assigned(strata, alone, np.array([share, 1 - share]), random) == 0)

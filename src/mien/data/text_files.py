@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.words import counted
 
 
 def header(path: Path) -> list[str]:
@@ -39,7 +40,9 @@ def columns(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterato
         if not row:
             continue
         if len(row) != len(names):
-            raise DataError(f"{path}:{reader.line_num}: {len(row)} columns, and the header has {len(names)}.")
+            raise DataError(
+                f"{path}:{reader.line_num}: {counted(len(row), 'column')}, and the header has {len(names)}."
+            )
         yield reader.line_num, [row[place] for place in places]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import undivided
 from mien.errors import DataError
 from mien.evaluation.candidates import THREADS, Ask, Candidate, ensemble, open_candidates
 from mien.evaluation.comparison import compare, macro_f1_interval, over_seeds
@@ -112,8 +113,23 @@ def evaluate(
         costs=measure_costs(candidates, faces, timed=timed, progress=lambda share: progress("Timing", share)),
         comparisons=compare(called, faces.labels, classes=len(faces.label_names)),
         over_seeds=over_seeds(candidates, [one.evaluation for one in found]),
+        warnings=tuple(sentence for one in candidates if (sentence := _may_have_learnt(one, faces, split))),
     )
     return Judged(results, faces, probabilities)
+
+
+def _may_have_learnt(candidate: Candidate, faces: FaceSet, split: str) -> str | None:
+    """Return a sentence if a model was trained on the same faces under other splits."""
+    made = candidate.provenance
+    if made is None or made.data_sha256 == faces.sha256:
+        return None
+    names, sources = {made.data, faces.name}, {undivided(made.data), undivided(faces.name)}
+    if len(sources) > 1 or names == sources:
+        return None
+    return (
+        f"{candidate.name} was trained on “{made.data}”, and “{faces.name}” has the same faces in other splits: those "
+        f"of {split} may be ones that it has learnt, and its scores too good."
+    )
 
 
 def judge(

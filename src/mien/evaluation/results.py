@@ -87,6 +87,7 @@ class Results:
         costs: What each costs, in the same order.
         comparisons: Every pair of them.
         over_seeds: Runs of one recipe with several seeds, summarised.
+        warnings: Sentences on scores that are likely to be too good.
     """
 
     setting: Setting
@@ -94,6 +95,7 @@ class Results:
     costs: tuple[Cost, ...]
     comparisons: tuple[Comparison, ...]
     over_seeds: tuple[SeedSummary, ...]
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dicts and lists."""

@@ -7,6 +7,7 @@ from mien.data.faceset import FaceSet
 from mien.data.votes import NO_MAJORITY, majority
 from mien.evaluation.metrics import SubsetScore, score_subset
 from mien.labels import expression_named
+from mien.words import counted
 
 TRAINING = ("Training", "train")  # what our readers call the split that models learn from
 
@@ -25,7 +26,7 @@ def score_subsets(called: NDArray[np.integer], faces: FaceSet, everything: FaceS
         learnt_from = everything.splits == everything.split_names.index(training)
         lone = ~np.isin(faces.twins, everything.twins[learnt_from])
         if lone.any() and not lone.all():  # of Training itself nothing would be left
-            name = f"without the {int((~lone).sum()):,} faces that have a twin in {training}"
+            name = f"without the {counted(int((~lone).sum()), 'face')} with a twin in {training}"
             found.append(score_subset(name, called[lone], truth[lone], classes))
     if faces.votes is not None:
         voted = majority_labels(faces)

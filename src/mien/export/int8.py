@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from mien.card import METADATA_KEY, Score
+from mien.card import METADATA_KEY, NOT_STATED, Score
 from mien.classifier import Classifier, open_session
 from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import DataError, ExportError
@@ -28,6 +28,7 @@ from mien.preprocess import InputSpec, network_input
 from mien.training.calibration import calibrate
 from mien.training.run_folder import RunFolder
 from mien.weights import bundled_models
+from mien.words import counted
 
 MOST_LOST = 0.003  # of accuracy
 SEED = 0
@@ -48,7 +49,7 @@ class Quantised:
     int8: float
 
 
-def export_int8(source: str, out: Path, *, data: Path | None = None) -> Quantised:
+def export_int8(source: str, out: Path, *, data: Path | None = None, licence: str | None = None) -> Quantised:
     """Write a model as an ONNX file of 8 bits.
 
     Args:
@@ -56,6 +57,7 @@ def export_int8(source: str, out: Path, *, data: Path | None = None) -> Quantise
         out: The file to write.
         data: FaceSet with Training faces, to measure ranges on, and the split that the model was chosen by, to compare
             on and to calibrate by; for a run, by default the one it was trained on.
+        licence: Of a run's weights, for the card; a file's card keeps its own.
 
     Raises:
         ExportError: It would lose more than 0.3 points of accuracy, and nothing is written; it has 8 bits already; or
@@ -69,8 +71,10 @@ def export_int8(source: str, out: Path, *, data: Path | None = None) -> Quantise
         run = RunFolder(Path(source))
         with TemporaryDirectory() as folder:
             fp32 = Path(folder) / "fp32.onnx"
-            export(run, fp32, data=data)
+            export(run, fp32, data=data, licence=licence or NOT_STATED)
             return _export_int8(str(fp32), out, run.data_folder(data))
+    if licence is not None:
+        raise ExportError(f"{source} is a file, and keeps the licence on its card; leave out --licence.")
     if data is None:
         raise ExportError("A model file does not say where its faces are; name their FaceSet with --data.")
     return _export_int8(source, out, data)
@@ -97,7 +101,7 @@ def _export_int8(source: str, out: Path, data: Path) -> Quantised:
         )
         if found.fp32 - found.int8 > MOST_LOST:
             raise ExportError(
-                f"With 8 bits {card.name} is right on {100 * found.int8:.2f} % of the {found.n:,} faces of "
+                f"With 8 bits {card.name} is right on {100 * found.int8:.2f} % of the {counted(found.n, 'face')} of "
                 f"{found.split}, with 32 bits on {100 * found.fp32:.2f} %, and it may lose {100 * MOST_LOST:.1f} "
                 "points at most; nothing was written, so stay with 32 bits."
             )

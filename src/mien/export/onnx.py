@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mien.card import METADATA_KEY, ModelCard, Score
+from mien.card import METADATA_KEY, NOT_STATED, ModelCard, Score
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
 from mien.data.ferplus import by_majority
@@ -20,13 +20,16 @@ from mien.files import check_writable, written_beside
 from mien.preprocess import InputSpec, network_input
 from mien.training.calibration import calibrate
 from mien.training.run_folder import RunFolder, network_logits
+from mien.words import counted
 
 PARITY_FACES = 256
 TOLERANCE = 1e-4  # on logits: float32 sums in another order differ by a few 1e-6
 OPSET = 20  # the first with a Gelu operator
 
 
-def export(run: RunFolder, out: Path, *, data: Path | None = None, by_votes: bool = False) -> float:
+def export(
+    run: RunFolder, out: Path, *, data: Path | None = None, by_votes: bool = False, licence: str = NOT_STATED
+) -> float:
     """Write a finished run as an ONNX file.
 
     Args:
@@ -34,6 +37,7 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None, by_votes: boo
         out: The file to write.
         data: FaceSet whose validation faces are compared; by default the one the run was trained on.
         by_votes: Write the second head, which learnt the votes, as a model of FER+'s eight expressions.
+        licence: Of the weights, for the card.
 
     Returns:
         The largest difference between torch's logits and onnxruntime's on 256 faces.
@@ -44,25 +48,27 @@ def export(run: RunFolder, out: Path, *, data: Path | None = None, by_votes: boo
         TrainingError: The run has not finished, or has no second head.
     """
     check_out(out)
-    network = run.network(by_votes=by_votes)
+    network, card = run.network(by_votes=by_votes), run.card(licence=licence)
     faces = open_faceset(run.data_folder(data)).split(run.recipe.data.validate_on)
-    card = _card_by_votes(run, network, faces) if by_votes else run.card()
+    if by_votes:
+        card = _by_votes(card, run, network, faces)
     faces_u8 = np.array(faces.faces_u8[:PARITY_FACES])
     with written_beside(out) as beside:
         onnx.save(to_onnx(network, card), beside)
         difference = largest_difference(network, beside, faces_u8, card.input)
         if not difference <= TOLERANCE:
             raise ExportError(
-                f"torch and onnxruntime differ by {difference:.2e} on {len(faces_u8)} faces, and {TOLERANCE:.0e} is "
-                "the most allowed; nothing was written. Please report this with your versions of torch and onnxruntime."
+                f"torch and onnxruntime differ by {difference:.2e} on {counted(len(faces_u8), 'face')}, and "
+                f"{TOLERANCE:.0e} is the most allowed; nothing was written. Please report this with your versions of "
+                "torch and onnxruntime."
             )
     return difference
 
 
-def _card_by_votes(run: RunFolder, network: nn.Module, faces: FaceSet) -> ModelCard:
-    """Return the card of the second head, measured and calibrated by what most voters saw in the validation faces."""
+def _by_votes(card: ModelCard, run: RunFolder, network: nn.Module, faces: FaceSet) -> ModelCard:
+    """Return a run's card as that of its second head, measured and calibrated by what most voters saw in the validation faces."""
     clear, _ = by_majority(faces)
-    card, split = run.card(), run.recipe.data.validate_on
+    split = run.recipe.data.validate_on
     logits = network_logits(network, network_input(clear.faces_u8, card.input))
     return replace(
         card,

@@ -37,24 +37,24 @@ class _Format:
     Attributes:
         convs: Names of the thirteen convolutions, in order.
         heads: Names of the affine layers, which we leave.
-        licence: Licence of a model that starts from it.
+        terms: What a model that starts from it has to say in its licence.
     """
 
     convs: tuple[str, ...]
     heads: tuple[str, ...]
-    licence: str
+    terms: str
 
 
 _FORMATS: dict[Source, _Format] = {
     "vggface": _Format(
         convs=tuple(f"conv{number}" for number in CONVS),
         heads=("fc6", "fc7", "fc8"),
-        licence="non-commercial research, the terms of the VGGFace weights it started from (Oxford VGG)",
+        terms="started from the VGGFace weights (Oxford VGG), whose terms are non-commercial research",
     ),
     "vgg16-imagenet": _Format(
         convs=tuple(f"features.{place}" for place in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
         heads=("classifier.0", "classifier.3", "classifier.6"),
-        licence="Apache-2.0; started from torchvision's VGG16 weights (BSD-3-Clause, trained on ImageNet)",
+        terms="started from torchvision's VGG16 weights (BSD-3-Clause, trained on ImageNet)",
     ),
 }
 
@@ -112,9 +112,9 @@ def read_pretrained(source: Source, file: str | None) -> Pretrained:
     return Pretrained(source, path.name, sha256(path), tuple(convs))
 
 
-def licence(source: Source) -> str:
-    """Return the licence of a model that starts from a source's weights."""
-    return _FORMATS[source].licence
+def terms(source: Source) -> str:
+    """Return what a model that starts from a source's weights has to say in its licence."""
+    return _FORMATS[source].terms
 
 
 def check_takes_vgg16(network: nn.Module, name: str) -> None:

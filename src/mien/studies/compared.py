@@ -14,6 +14,7 @@ from mien.evaluation.metrics import Evaluation, standard_error
 from mien.studies.folder import StudyFolder
 from mien.studies.measured import Measured, Missing, Scored
 from mien.studies.study import AVERAGES, Column, Row, Table
+from mien.words import counted
 
 Z = 1.959964  # of 95 %
 
@@ -184,10 +185,10 @@ def make_report(folder: StudyFolder, *, look_at_private_test: bool = False) -> R
         protocol=study.protocol,
         data=f"{faces.name} (FaceSet {faces.sha256[:12]}): {listed}",
         leaks=tuple(
-            f"{count:,} of {sizes[second]:,} faces of {second} {what} {first}"
+            f"{count:,} of {counted(sizes[second], 'face')} of {second} with {what} {first}"
             for pairs, what in (
-                (description.twins, "are pixel-identical to one of"),
-                (description.divided, "are of a group (a video, a person) that has faces in"),
+                (description.twins, "a pixel-identical twin in"),
+                (description.divided, "others of their group (a video, a person) in"),
             )
             for (first, second), count in pairs.items()
             if count
@@ -205,7 +206,7 @@ def _winner(measured: Measured, name: str) -> str:
     state = measured.winner(name)
     if isinstance(state, Missing):
         return state.why
-    return f"{state.training.name} after {state.epochs} epochs"
+    return f"{state.training.name} after {counted(state.epochs, 'epoch')}"
 
 
 def _trained(folder: StudyFolder, measured: Measured) -> list[Trained]:
@@ -291,7 +292,7 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
         difference=None if theirs is None else ours - theirs,
         low=low,
         high=high,
-        scaled=f"{scored[0].epochs} of {scored[0].of_epochs} epochs" if scored[0].scaled else "",
+        scaled=f"{scored[0].epochs} of {counted(scored[0].of_epochs, 'epoch')}" if scored[0].scaled else "",
     )
 
 

@@ -29,6 +29,7 @@ from mien.studies.plan import Planned, plan
 from mien.studies.study import Study, as_study
 from mien.training.run_folder import RunFolder
 from mien.training.train import check_fit
+from mien.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class StudyFolder:
         if run is not None and run.finished:
             return "finished"
         done = len(run.metrics()) if run else 0
-        under_way = f"{done} of {training.recipe.epochs} epochs"
+        under_way = f"{done} of {counted(training.recipe.epochs, 'epoch')}"
         problem = self.problem_path(training)
         if problem.is_file():  # before the lock: whoever goes on with it takes the note away first
             noted = json.loads(problem.read_text())

@@ -117,7 +117,7 @@ class Measured:
         known = [(state, found) for state, found in scores if isinstance(found, Scored)]
         waiting = {s.training.name for s, found in scores if isinstance(found, Missing)} - failed
         if waiting or not known:
-            return Missing(f"chosen when all have finished, and {len(waiting)} have not")
+            return Missing(f"chosen when all have finished; not yet: {len(waiting)}")
         return max(known, key=lambda item: item[1].evaluation.accuracy)[0]
 
     def scored(self, state: State, split: str | None) -> Scored | Missing:

@@ -11,6 +11,7 @@ from itertools import product
 from mien.errors import StudyError
 from mien.studies.study import Study, Variant
 from mien.training.recipe import Recipe, load_recipe
+from mien.words import counted
 
 LENGTH_FREE = ("constant", "step", "plateau")
 """Schedules whose rate after an epoch is the same however long the training will be."""
@@ -90,7 +91,7 @@ def _planned(study: Study, of: str, recipe: Recipe, scale: float) -> Planned:
     if stages:
         if stages[-1].epochs > recipe.epochs:
             raise StudyError(
-                f"Study {study.name} has a row of {of} after {stages[-1].epochs} epochs; it is trained for "
+                f"Study {study.name} has a row of {of} after {counted(stages[-1].epochs, 'epoch')}; it is trained for "
                 f"{recipe.epochs}."
             )
         _check_stages(study, of, recipe)

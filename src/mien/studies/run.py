@@ -11,6 +11,7 @@ from mien.studies import estimate
 from mien.studies.engine import Engine, StudyWatcher
 from mien.studies.folder import StudyFolder
 from mien.studies.job import Job
+from mien.words import counted
 
 MEASURED_PART = 20  # of a budget, one part in so many may go into measuring
 
@@ -53,8 +54,8 @@ def run_study(
     except (TrainingStopped, KeyboardInterrupt) as stop:
         finished = len(folder.trainings) - len(unfinished(folder, threads))
         raise TrainingStopped(
-            f"Stopped: {finished} of {len(folder.trainings)} trainings have finished, and of the others no finished "
-            f"epoch is lost. Go on with: mien study run {folder.path}"
+            f"Stopped: {finished} of {counted(len(folder.trainings), 'training')} finished, and of the others no "
+            f"finished epoch is lost. Go on with: mien study run {folder.path}"
         ) from stop
     return unfinished(folder, threads)
 

@@ -22,6 +22,7 @@ from mien.errors import OutputError
 from mien.files import written_beside
 from mien.models.hog import BLOCK_CELLS, CELL_PX, ORIENTATIONS
 from mien.preprocess import InputSpec, centred_view
+from mien.words import counted
 
 
 def hog_of(faces: FaceSet, spec: InputSpec, folder: Path, announce: Callable[[str], None]) -> Tensor:
@@ -47,7 +48,7 @@ def _kept(view_u8: NDArray[np.uint8], folder: Path, announce: Callable[[str], No
     if path.is_file():
         kept: NDArray[np.float32] = np.load(path)
         return kept
-    announce(f"computing HOG of {len(view_u8):,} faces, once for all trainings on {folder}")
+    announce(f"computing HOG of {counted(len(view_u8), 'face')}, once for all trainings on {folder}")
     computed = _computed(view_u8)
     try:
         with written_beside(path) as beside:

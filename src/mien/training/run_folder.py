@@ -26,12 +26,12 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mien.card import Calibration, ModelCard, Provenance, Score
+from mien.card import NOT_STATED, Calibration, ModelCard, Provenance, Score
 from mien.classifier import softmax
 from mien.errors import DataError, TrainingError
 from mien.files import written_beside
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
-from mien.models.pretrained import licence
+from mien.models.pretrained import terms
 from mien.models.registry import build
 from mien.models.summary import layers_of
 from mien.preprocess import network_input
@@ -238,8 +238,12 @@ class RunFolder:
         logits = np.stack([column.to_numpy() for column in table.columns[1:]], axis=1)
         return logits, table["label"].to_numpy().astype(np.int64)
 
-    def card(self) -> ModelCard:
-        """Return the card of the finished run: what it is, how it was made, how good it measured."""
+    def card(self, *, licence: str = NOT_STATED) -> ModelCard:
+        """Return the card of the finished run: what it is, how it was made, how good it measured.
+
+        Args:
+            licence: Under which its maker gives it away; terms of weights that it started from are added.
+        """
         environment, recipe = self.environment(), self.recipe
         logits, labels = self.predictions()
         spec = recipe.input.spec()
@@ -264,8 +268,8 @@ class RunFolder:
                 epochs=len(self.metrics()),
                 start=environment.get("start", "scratch"),
             ),
-            **({"licence": licence(recipe.start.weights)} if recipe.start else {}),
             score=Score.measured(logits, labels, split=recipe.data.validate_on),
+            licence=f"{licence}; {terms(recipe.start.weights)}" if recipe.start else licence,
         )
 
     def calibration(self) -> Calibration:

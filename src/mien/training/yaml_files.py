@@ -21,7 +21,7 @@ SAID = {  # by pydantic's name of a problem
     "greater_than": "must be more than {gt}",
     "less_than_equal": "must be {le} or less",
     "less_than": "must be less than {lt}",
-    "too_short": "needs {min_length} values or more",
+    "too_short": "needs {min_length} or more in its list",
     "string_too_short": "must not be empty",
 }
 WANTED = {  # by the first word of that name

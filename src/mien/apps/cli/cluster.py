@@ -8,6 +8,7 @@ import typer
 
 from mien.apps.cli import show
 from mien.errors import ClusterError, OutputError, ReadingStopped
+from mien.words import counted
 
 ENGINES = ("local", "ray")
 
@@ -47,7 +48,7 @@ def read_by_ray(
 
     try:
         with show.progress_bar() as bar:
-            task = bar.add_task(f"Reading {len(files)} files", total=len(files))
+            task = bar.add_task(f"Reading {counted(len(files), 'file')}", total=len(files))
             summary = read_over_cluster(
                 files, out, options=options, address=address, on_file=lambda frames: bar.advance(task)
             )
@@ -56,8 +57,8 @@ def read_by_ray(
             "Stopped: files that were read to their end are kept; go on with the same command."
         ) from None
     show.out.print(
-        f"{summary.files} of {len(files)} files are in {out}; {summary.frames:,} frames and {summary.faces:,} faces "
-        "were read now",
+        f"{summary.files} of {counted(len(files), 'file')} in {out}; read now: {counted(summary.frames, 'frame')}, "
+        f"{counted(summary.faces, 'face')}",
         soft_wrap=True,
     )
     report_failures([*refused, *summary.failures], len(files) + len(refused))
@@ -68,5 +69,5 @@ def report_failures(failures: Sequence[str], count: int) -> None:
     for failure in failures:
         show.err.print(f"mien: {failure}", style="red", markup=False, soft_wrap=True)
     if failures:
-        show.err.print(f"mien: {len(failures)} of {count} files could not be read, or only in part.")
+        show.err.print(f"mien: {len(failures)} of {counted(count, 'file')} could not be read, or only in part.")
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from mien.apps.cli import show
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.data.faceset import FaceSet
@@ -68,14 +69,14 @@ def _print_missing(missing: Sequence[str], out: Path) -> None:
         show.err.print(sentence, soft_wrap=True)
     if missing:
         show.err.print(
-            f"{len(missing):,} pictures are missing or broken and were skipped; {out / 'missing.txt'} lists them all.",
+            f"Skipped: {counted(len(missing), 'picture')}, missing or broken; {out / 'missing.txt'} lists them all.",
             soft_wrap=True,
         )
 
 
 def _print_set(faces: "FaceSet", out: Path) -> None:
     splits = ", ".join(f"{int((faces.splits == code).sum()):,} {name}" for code, name in enumerate(faces.split_names))
-    show.out.print(f"{out}: {len(faces):,} faces ({splits})", soft_wrap=True)
+    show.out.print(f"{out}: {counted(len(faces), 'face')} ({splits})", soft_wrap=True)
     show.out.print(f"Next: mien data describe {out}", soft_wrap=True)
 
 
@@ -150,21 +151,21 @@ def describe(
     found = count(faces)
     show.out.print(_counts_table(faces, found.counts))
     for split, repeats in found.repeats.items():
-        show.out.print(f"{repeats:>6,} faces of {split} repeat an earlier one of it, pixel for pixel")
+        show.out.print(f"{repeats:>6,} of {split} equal to an earlier one of it, pixel for pixel")
     for (first, second), twins in found.twins.items():
-        show.out.print(f"{twins:>6,} faces of {second} have a twin in {first}", style="yellow" if twins else None)
+        show.out.print(f"{twins:>6,} of {second} with a twin in {first}", style="yellow" if twins else None)
     for (first, second), divided in found.divided.items():
-        sentence = f"{divided:>6,} faces of {second} share their group (video, person) with faces of {first}"
+        sentence = f"{divided:>6,} of {second} with others of their group (video, person) in {first}"
         show.out.print(sentence, style="yellow" if divided else None, soft_wrap=True)
     if any(found.divided.values()):
         advice = "       scores on such splits are too good; divide them anew with `mien data split`"
         show.out.print(advice, soft_wrap=True)
     show.out.print(
-        f"{found.conflicting_groups:>6,} groups of identical faces carry more than one label "
-        f"({found.conflicting_faces:,} faces)"
+        f"{found.conflicting_faces:>6,} of all with an identical face of another label, in "
+        f"{counted(found.conflicting_groups, 'group')}"
     )
     for name, values in faces.attributes.items():
-        show.out.print(f"       {name}: {len(set(values.tolist()) - {''}):,} values", soft_wrap=True)
+        show.out.print(f"       {name}: {counted(len(set(values.tolist()) - {''}), 'value')}", soft_wrap=True)
     if faces.votes is not None:
         show.out.print(f"       votes: {', '.join(faces.vote_names)}", soft_wrap=True)
     show.out.print(f"       contact sheet: {path}", soft_wrap=True)
@@ -184,7 +185,7 @@ def _draw_recipe(faces: "FaceSet", name_or_path: str, beside: Path) -> Path:
 
 def _counts_table(faces: "FaceSet", counts: Sequence[Sequence[int]]) -> Table:
     splits = [*faces.split_names, *(["all"] if len(faces.split_names) > 1 else [])]
-    table = Table("class", title=f"{faces.name}: {len(faces):,} faces")
+    table = Table("class", title=f"{faces.name}: {counted(len(faces), 'face')}")
     for name in splits:
         table.add_column(name, justify="right")
     rows = {name: [*row, sum(row)] for name, row in zip(faces.label_names, counts, strict=True)}

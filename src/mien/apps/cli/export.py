@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from mien.apps.cli import show
+from mien.card import NOT_STATED
 from mien.errors import ExportError
 from mien.weights import bundled_models
+from mien.words import counted
 
 
 def export(
@@ -26,6 +28,9 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="FaceSet for the check; by default the one the run was trained on.")
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of a run's weights, for the card, e.g. Apache-2.0; else: not stated.")
+    ] = None,
 ) -> None:
     """Write a run's network as one ONNX file, checked against torch; or one of 8 bits, checked against 32 bits."""
     with show.needs("train"):
@@ -39,13 +44,14 @@ def export(
         raise ExportError("--int8 takes a file that --by-votes wrote; export twice.")
     with show.err.status("Exporting and checking"):
         if int8:
-            found = export_int8(source, out, data=data)
+            found = export_int8(source, out, data=data, licence=licence)
             checked = (
-                f"right on {100 * found.int8:.2f} % of the {found.n:,} faces of {found.split}, with 32 bits on "
-                f"{100 * found.fp32:.2f} %"
+                f"right on {100 * found.int8:.2f} % of the {counted(found.n, 'face')} of {found.split}, with 32 bits "
+                f"on {100 * found.fp32:.2f} %"
             )
         else:
-            difference = write(RunFolder(Path(source)), out, data=data, by_votes=by_votes)
+            run = RunFolder(Path(source))
+            difference = write(run, out, data=data, by_votes=by_votes, licence=licence or NOT_STATED)
             checked = f"its answers differ from torch's by {difference:.1e} at most"
     show.out.print(f"{out}: {show.megabytes(out.stat().st_size)}; {checked}", soft_wrap=True)
     show.out.print(f"Next: mien read photo.jpg --model {out}", soft_wrap=True)

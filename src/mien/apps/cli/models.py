@@ -12,6 +12,7 @@ from mien.apps.cli import show
 from mien.classifier import Classifier
 from mien.errors import MissingExtraError, ModelError, unknown_name
 from mien.weights import DEFAULT_MODEL, bundled_models
+from mien.words import counted
 
 
 def models(
@@ -126,7 +127,8 @@ def _print_card(name: str, card: dict[str, Any]) -> None:
     show.out.print(f"  network      {card['network']}, {size}")
     show.out.print(f"  file         {show.megabytes(card['file_bytes'])}")
     show.out.print(
-        f"  accuracy     {show.accuracy(score['accuracy'], score['n'])} on {score['n']:,} faces of {score['split']}"
+        f"  accuracy     {show.accuracy(score['accuracy'], score['n'])} on {counted(score['n'], 'face')} of "
+        f"{score['split']}"
     )
     for label, recall in zip(card["labels"], score["recall"], strict=True):
         show.out.print(f"    {label:<10} {show.percent(recall) if recall is not None else 'not in it'}")
@@ -136,8 +138,8 @@ def _print_card(name: str, card: dict[str, Any]) -> None:
             f"{show.percent(calibration['ece_after'])} after; unsure below {show.percent(calibration['unsure_below'])}"
         )
     show.out.print(
-        f"  made by      recipe {made['recipe']}, {made['epochs']} epochs, seed {made['seed']}, {made['data']}, "
-        f"from {made['start']}"
+        f"  made by      recipe {made['recipe']}, {counted(made['epochs'], 'epoch')}, seed {made['seed']}, "
+        f"{made['data']}, from {made['start']}"
     )
     show.out.print(f"  licence      {card['licence']}")
     show.out.print(card["limits"], style="dim")

@@ -15,6 +15,7 @@ from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
 from mien.errors import OutputError, ReadingStopped
 from mien.weights import DEFAULT_MODEL, at_hand
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.reading.face_reading import FaceReading, FrameReading
@@ -84,7 +85,7 @@ def read(
                 with findings:  # of nothing: an empty array is good JSON
                     return
             if begun := table.begun():
-                had = show.counted(begun.rows, "row")
+                had = counted(begun.rows, "row")
                 show.err.print(f"going on after {had}, in {begun.source}", style="dim", soft_wrap=True)
         sinks.append(table)
     if annotate:
@@ -222,8 +223,8 @@ class Clip:
     def print(self, source: str) -> None:
         """Print the counts."""
         show.out.print(
-            f"{Path(source).name}: {self._frames} frames to {self._last_s:.2f} s; a face in {self._with_face} of them, "
-            f"{self._faces} faces in all",
+            f"{Path(source).name}: {counted(self._frames, 'frame')} to {self._last_s:.2f} s; a face in "
+            f"{self._with_face} of them, {counted(self._faces, 'face')} in all",
             soft_wrap=True,
         )
         for expression, count in self._expressions.most_common():

@@ -9,12 +9,15 @@ from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
 from mien.evaluation.results import ModelResults, Results
 from mien.evaluation.subgroups import Subgroups
+from mien.words import counted
 
 GROUPS_SHOWN = 6  # of an attribute with more groups, those at either end
 
 
 def print_results(results: Results) -> None:
     """Print one model in full, several side by side."""
+    for sentence in results.warnings:
+        out.print(sentence, style="bold red", soft_wrap=True)
     for one in results.models:
         if one.evaluation.collapsed:
             _print_collapsed(one.evaluation)
@@ -24,7 +27,7 @@ def print_results(results: Results) -> None:
         setting = results.setting
         out.print(
             f"{len(results.models)} models on {setting.data} {setting.split}, n = {setting.n:,}, "
-            f"{_views(setting.views)}; ± is one standard error",
+            f"{counted(setting.views, 'view')}; ± is one standard error",
             soft_wrap=True,
         )
         out.print(_side_by_side(results.models))
@@ -53,7 +56,8 @@ def print_results(results: Results) -> None:
 def _print_collapsed(evaluation: Evaluation) -> None:
     called = max(scores.called for scores in evaluation.classes)
     out.print(
-        f"{evaluation.model} has collapsed: it calls {called:,} of {evaluation.n:,} faces {evaluation.collapsed}.",
+        f"{evaluation.model} has collapsed: it calls {called:,} of {counted(evaluation.n, 'face')} "
+        f"{evaluation.collapsed}.",
         style="bold red",
         soft_wrap=True,
     )
@@ -63,18 +67,14 @@ def _print_one(one: ModelResults) -> None:
     evaluation = one.evaluation
     out.print(
         f"{evaluation.model} on {evaluation.data} {evaluation.split}, n = {evaluation.n:,}, "
-        f"{_views(evaluation.views)}: accuracy {evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f} (standard "
-        f"error), macro F1 {one.macro_f1.value:.4f} (95 % {one.macro_f1.low:.4f} to {one.macro_f1.high:.4f})",
+        f"{counted(evaluation.views, 'view')}: accuracy {evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f} "
+        f"(standard error), macro F1 {one.macro_f1.value:.4f} (95 % {one.macro_f1.low:.4f} to {one.macro_f1.high:.4f})",
         soft_wrap=True,
     )
     for line in _further(one):
         out.print(line, soft_wrap=True)
     out.print(_classes(evaluation))
     out.print(_confusion(evaluation))
-
-
-def _views(count: int) -> str:
-    return "1 view" if count == 1 else f"{count} views"
 
 
 def _further(one: ModelResults) -> list[str]:
@@ -165,7 +165,7 @@ def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
 
 def _stress(models: tuple[ModelResults, ...]) -> Table:
     """Return what each condition leaves of each model's accuracy, and what it takes."""
-    title = f"The same {models[0].evaluation.n:,} faces under each condition"
+    title = f"The same {counted(models[0].evaluation.n, 'face')} under each condition"
     table = Table("condition", "model", "accuracy", "points", "95 % interval", title=title)
     for of_models in zip(*(one.stress for one in models), strict=True):
         for one, under in zip(models, of_models, strict=True):

@@ -34,11 +34,6 @@ def whole(header: str, names: Iterable[str]) -> Column:
     return Column(header, no_wrap=True, min_width=max(map(len, names)))
 
 
-def counted(n: int, noun: str) -> str:
-    """Return "1 face", "2 faces", "3,589 faces"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def percent(share: float) -> str:
     """Return 0.7134 as "71.3 %"."""
     return f"{100 * share:.1f} %"

@@ -13,6 +13,7 @@ from mien.apps.cli import show
 from mien.apps.cli.cluster import check_engine
 from mien.apps.cli.durations import in_words, seconds
 from mien.errors import StudyError
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.studies.engine import Engine
@@ -92,7 +93,9 @@ def run(
     show.out.print(f"Next: mien study report {folder.path}", soft_wrap=True)
     failed = [job for job in left if job.problem_path.is_file()]
     if left and not failed:
-        show.err.print(f"{len(left)} trainings are left; go on with: mien study run {folder.path}", soft_wrap=True)
+        show.err.print(
+            f"{counted(len(left), 'training')} left; go on with: mien study run {folder.path}", soft_wrap=True
+        )
     if failed:
         raise typer.Exit(1)
 
@@ -212,9 +215,9 @@ def _print_plan(folder: "StudyFolder", jobs: "list[Job]", threads: int) -> None:
     unknown = f", and {len(times) - len(known)} that could not be measured" if len(known) < len(times) else ""
     finished = len(folder.trainings) - len(jobs)
     show.out.print(
-        f"{len(jobs)} of {len(folder.trainings)} trainings are to be done ({finished} have finished): about "
+        f"{len(jobs)} of {counted(len(folder.trainings), 'training')} to be done ({finished} finished): about "
         f"{in_words(sum(known))} one after another{unknown}, by a few steps of each network on this machine with "
-        f"{threads} thread{'s' if threads > 1 else ''}.",
+        f"{counted(threads, 'thread')}.",
         soft_wrap=True,
     )
 

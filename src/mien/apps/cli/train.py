@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mien.apps.cli import show
 from mien.errors import RecipeError
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
@@ -150,8 +151,9 @@ def _start_line(run: "RunFolder") -> str:
     if run.recipe.compile != "off" and not compiled:
         compiled = f", not compiled ({environment['compile_reason']})"
     return (
-        f"{run.path}: {run.recipe.network} from {environment.get('start', 'scratch')}, {run.recipe.epochs} epochs, "
-        f"{environment['precision']}, {environment['threads']} threads{compiled}{resumed}"
+        f"{run.path}: {run.recipe.network} from {environment.get('start', 'scratch')}, "
+        f"{counted(run.recipe.epochs, 'epoch')}, {environment['precision']}, "
+        f"{counted(environment['threads'], 'thread')}{compiled}{resumed}"
     )
 
 
@@ -165,7 +167,7 @@ def _epoch_line(metrics: "EpochMetrics") -> str:
 
 def _print_end(run: "RunFolder", data: Path) -> None:
     score = run.card().score
-    score_line = f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {score.n:,} faces of {score.split}"
+    score_line = f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {counted(score.n, 'face')} of {score.split}"
     show.out.print(score_line, soft_wrap=True)
     show.out.print(f"Next: mien evaluate {run.path} --data {data}", soft_wrap=True)
     show.out.print(f"      mien export {run.path} --out model.onnx", soft_wrap=True)

@@ -16,6 +16,7 @@ from mien.apps.cli import show
 from mien.apps.cli.durations import seconds
 from mien.errors import OutputError
 from mien.weights import DEFAULT_MODEL
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.reading.face_reading import FaceReading, FrameReading
@@ -67,7 +68,7 @@ def watch(
                     break
         except KeyboardInterrupt:
             pass
-    show.err.print(f"{view.frames} frames read, {source.dropped} dropped", style="dim")
+    show.err.print(f"{counted(view.frames, 'frame')} read, {source.dropped} dropped", style="dim")
 
 
 class View:
@@ -123,7 +124,7 @@ class View:
         span_s = self._times[-1] - self._times[0]
         rate = f"{(len(self._times) - 1) / span_s:.0f} frames/s" if span_s > 0 else ""
         state = source.trouble or "Ctrl-C ends"
-        faces = f"{len(reading.faces)} faces · {rate} · {source.dropped} dropped · {state}"
+        faces = f"{counted(len(reading.faces), 'face')} · {rate} · {source.dropped} dropped · {state}"
         return Group(table, *(Text(sentence) for sentence in self._said), Text(faces, style="dim"))
 
 

@@ -24,6 +24,7 @@ from mien.evaluation.report.drawing import (
 )
 from mien.evaluation.results import Results
 from mien.training.calibration import BINS
+from mien.words import counted
 
 FEW = 10  # faces in a bin below which its share right is mostly chance
 
@@ -137,7 +138,7 @@ def _learning_curves(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             f"How it learnt: {quantity}",
             "Solid: the validation faces, seen by the running mean of the weights. Dashed: the training faces, "
-            f"augmented as they were learnt from, so the two are not measured alike. n = {n} epochs.",
+            f"augmented as they were learnt from, so the two are not measured alike. Epochs: {n}.",
             as_svg(figure),
             tuple(LegendEntry(name, k % len(SERIES)) for k, name in names.items()),
         )
@@ -159,21 +160,25 @@ def _pareto(results: Results) -> Iterator[Drawing]:
             continue
         figure = new_figure()
         axes = figure.subplots()
-        front, best = [], -1.0
+        front, best, leader = [], -1.0, ""
         for k, cost in sorted(known, key=lambda item: (item[1], -results.models[item[0]].evaluation.accuracy)):
             scores = results.models[k].evaluation
             axes.errorbar(cost, scores.accuracy, scores.standard_error, fmt="o", color=colour(k), capsize=2)
             if scores.accuracy > best:
                 front.append((cost, scores.accuracy))
-                best = scores.accuracy
+                best, leader = scores.accuracy, scores.model
         axes.plot(*zip(*front, strict=True), color=INK, linewidth=0.8, linestyle="dotted", drawstyle="steps-post")
+        unbeaten = (
+            "along the dotted line no other model here is both cheaper and more accurate"
+            if len(front) > 1  # of one point there is no line
+            else f"{leader} is both the cheapest and the most accurate model here"
+        )
         _log_scale(axes, [cost for _, cost in known])
         axes.set(xlabel=what, ylabel="accuracy")
         percent_scale(axes.yaxis)
         yield Drawing(
             "Accuracy and cost" if what.startswith("multiply") else "Accuracy and time",
-            "Upper left is better; along the dotted line no other model here is both cheaper and more accurate. Bars: "
-            f"one standard error. {_n(results)}",
+            f"Upper left is better; {unbeaten}. Bars: one standard error. {_n(results)}",
             as_svg(figure),
             _legend(results),
         )
@@ -194,7 +199,7 @@ def _roc(evaluation: Evaluation) -> Drawing:
     return Drawing(
         "ROC by class",
         "Each class against the rest, as its threshold falls; the number is the area under the curve, 0.5 for "
-        f"tossing a coin. n = {evaluation.n:,} faces.",
+        f"tossing a coin. n = {counted(evaluation.n, 'face')}.",
         as_svg(figure),
         tuple(entries),
     )
@@ -237,7 +242,7 @@ _SHARED: tuple[Callable[[Results], Iterator[Drawing]], ...] = (
 
 
 def _n(results: Results) -> str:
-    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{results.setting.n:,} faces."
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{counted(results.setting.n, 'face')}."
 
 
 def _marker(k: int) -> str:

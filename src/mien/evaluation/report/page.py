@@ -13,6 +13,7 @@ from mien.evaluation.report.gallery import GalleryRow
 from mien.evaluation.report.samples import samples
 from mien.evaluation.results import Results
 from mien.training.calibration import BINS
+from mien.words import counted
 
 NBSP = "\N{NO-BREAK SPACE}"
 GROUPS_SHOWN = 12  # of an attribute with more groups, half of them from either end
@@ -54,7 +55,7 @@ def page_environment(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (accuracy, percent, points, share, large, p_value)
+    filters = (accuracy, percent, points, share, large, p_value, counted)
     environment.filters |= {function.__name__: function for function in filters}
     return environment
 

@@ -19,6 +19,7 @@ from mien.evaluation.report.drawing import (
     percent_scale,
 )
 from mien.files import written_beside
+from mien.words import counted
 
 SIZE_IN = (7.2, 3.4)  # wide, since up to a dozen curves have to be told apart
 # The same colours as report.css has on white, for a picture that cannot ask the page.
@@ -38,7 +39,9 @@ Runs = Sequence[tuple[str, Sequence[dict[str, str]]]]
 
 def draw_curves(title: str, runs: Runs) -> list[Drawing]:
     """Return the figures: accuracy on the validation faces, and on the training faces."""
-    epochs = f"{min(len(rows) for _, rows in runs):,} to {max(len(rows) for _, rows in runs):,}"
+    lengths = [len(rows) for _, rows in runs]
+    fewest = f"{min(lengths):,} to " if min(lengths) < max(lengths) else ""
+    n = f"{counted(len(runs), 'run')} of {fewest}{counted(max(lengths), 'epoch')}"
     legend = tuple(LegendEntry(name, k % len(SERIES), dash_of(k)) for k, (name, _) in enumerate(runs))
     drawings = []
     for column, what in (
@@ -47,7 +50,7 @@ def draw_curves(title: str, runs: Runs) -> list[Drawing]:
     ):
         with rc_context(STYLE):
             svg = as_svg(_figure(runs, column, SERIES))
-        caption = f"Accuracy on the {what}. n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{len(runs)} runs of {epochs} epochs."
+        caption = f"Accuracy on the {what}. n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{n}."
         drawings.append(Drawing(f"{title}: {column.split('_')[0]}", caption, svg, legend))
     return drawings
 

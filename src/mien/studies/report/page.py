@@ -11,6 +11,7 @@ from mien.evaluation.report.page import NBSP, page_environment
 from mien.studies.compared import ComparedTable, Report
 from mien.studies.report import words
 from mien.studies.study import Column
+from mien.words import counted
 
 HOW_TO_READ = (
     "Differences of shares have the 95 % interval of two shares of independent faces "
@@ -72,5 +73,5 @@ def behind(table: ComparedTable) -> str:
     }
     counts = {name: n for name, n in most.items() if n}
     if len(set(counts.values())) == 1:
-        return f"n{NBSP}={NBSP}{next(iter(counts.values())):,} faces"
-    return ", ".join(f"{name} n{NBSP}={NBSP}{n:,} faces" for name, n in counts.items())
+        return f"n{NBSP}={NBSP}{counted(next(iter(counts.values())), 'face')}"
+    return ", ".join(f"{name} n{NBSP}={NBSP}{counted(n, 'face')}" for name, n in counts.items())

@@ -2,6 +2,7 @@
 
 from mien.evaluation.report.page import NBSP, points
 from mien.studies.compared import Cell, Report
+from mien.words import counted
 
 SCALED = "‡"  # stands behind every number of a training that was cut short
 
@@ -77,8 +78,8 @@ def collapsed(report: Report) -> list[str]:
             evaluation = trained.scored.evaluation
             called = next(scores.called for scores in evaluation.classes if scores.label == label)
             sentences.append(
-                f"{trained.name} has collapsed: it calls {called:,} of {evaluation.n:,} faces of {evaluation.split} "
-                f"“{label}”."
+                f"{trained.name} has collapsed: it calls {called:,} of {counted(evaluation.n, 'face')} of "
+                f"{evaluation.split} “{label}”."
             )
     return sentences
 
