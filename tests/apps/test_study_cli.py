@@ -51,10 +51,14 @@ def test_a_study_from_dry_run_to_report(mien: Mien, study: str, faceset_folder: 
     assert "studies/small: small" in out
     assert out.count("4 of 4") == out.count("finished") == 2
 
-    code, out, _ = mien("study", "report", "studies/small", "--out", "shown")
+    code, said, _ = mien("study", "report", "studies/small", "--out", "shown")
     assert code == 0
-    assert "of 3 printed values agree with ours within chance" in out
-    assert json.loads(Path("shown", "study.json").read_text())["name"] == "small"
+    assert "of 3 printed values agree with ours within chance" in said
+    found = json.loads(Path("shown", "study.json").read_text())
+    assert found["name"] == "small"
+    for trained in found["trainings"]:
+        (row,) = [line for line in out.splitlines() if line.startswith(f"│ {trained['name']} ")]
+        assert f" {100 * trained['scored']['evaluation']['accuracy']:.1f} % " in row
 
 
 def test_a_scaled_study_has_a_folder_of_its_own_and_a_warning(mien: Mien, study: str, faceset_folder: Path) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 from math import comb
 from pathlib import Path
 from statistics import mean, stdev
@@ -8,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from mien.evaluation.candidates import open_candidate
-from mien.evaluation.comparison import compare, holm, macro_f1_interval, over_seeds
+from mien.evaluation.comparison import compare, compare_seeds, holm, macro_f1_interval, over_seeds
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.subgroups import by_attribute
 from mien.training.run_folder import RunFolder
@@ -32,6 +33,27 @@ def test_mcnemar_counts_the_faces_that_one_alone_gets_right() -> None:
     assert (found.only_first, found.only_second, found.n) == (2, 10, 30)
     assert found.p_value == pytest.approx(2 * sum(comb(12, k) for k in range(3)) / 2**12)
     assert found.accuracy_gain.value == pytest.approx(8 / 30)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_chance_of_a_gain_is_that_of_turning_each_face_the_other_way(seeds: int) -> None:
+    """The slow way: every one of the 2^10 ways."""
+    random = np.random.default_rng(seeds)
+    truth = np.zeros(10, int)
+    first, second = random.integers(0, 2, (2, seeds, 10))
+    found = compare_seeds(first, second, truth)
+    gains = (second == 0).sum(0) - (first == 0).sum(0)
+    sums = [abs(np.dot(gains, signs)) for signs in product((-1, 1), repeat=10)]
+    assert found.p_value == pytest.approx(np.mean(np.array(sums) >= abs(gains.sum())))
+    assert found.accuracy_gain.value == pytest.approx((second == 0).mean() - (first == 0).mean())
+    assert found.accuracy_gain.low <= found.accuracy_gain.value <= found.accuracy_gain.high
+    assert (found.seeds, found.n) == (seeds, 10)
+
+
+def test_recipes_that_answer_alike_do_not_differ() -> None:
+    answers = np.ones((2, 5), int)
+    found = compare_seeds(answers, answers, np.zeros(5, int))
+    assert (found.p_value, found.accuracy_gain.value) == (1.0, 0.0)
 
 
 def test_the_intervals_are_those_of_faces_drawn_anew() -> None:

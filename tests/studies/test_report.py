@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mien.data.faceset import open_faceset
+from mien.evaluation.comparison import compare
 from mien.evaluation.evaluate import evaluate
 from mien.studies.compared import Cell, Report, make_report, newcombe
 from mien.studies.engine import LocalEngine
@@ -112,8 +113,10 @@ def test_what_the_paper_says_in_words_is_tested_on_the_same_faces(done: StudyFol
     logits = {run: RunFolder(done.path / "runs" / run).predictions() for run in ("slow", "fast")}
     right = {run: values[0].argmax(1) == values[1] for run, values in logits.items()}
     assert claim.test is not None
-    assert claim.test.only_second == (right["fast"] & ~right["slow"]).sum()
+    assert (claim.test.seeds, claim.test.n) == (1, 35)
     assert claim.test.accuracy_gain.value == pytest.approx(right["fast"].mean() - right["slow"].mean())
+    (pair,) = compare({run: values[0].argmax(1) for run, values in logits.items()}, logits["fast"][1], classes=7)
+    assert (claim.test.accuracy_gain, claim.test.p_value) == (pair.accuracy_gain, pytest.approx(pair.p_value))
 
 
 def test_a_table_of_classes_is_that_of_the_run(
@@ -155,7 +158,7 @@ def test_scaled_numbers_are_marked_everywhere(
     html, markdown = (tmp_path / "r" / "report.html").read_text(), (tmp_path / "r" / "report.md").read_text()
     for text in (_text(html), markdown):
         assert "Every training was cut to 0.5 of the study's epochs." in text
-        assert text.count("‡") == 3 + 1 + 2 + 1, "three rows, the claim, two trainings, and what it means"
+        assert text.count("‡") == 2 * 3 + 1 + 2 + 1, "three rows twice, the claim, two trainings, what it means"
     assert "after 2 of 4 epochs" in report.tables[0].sentences[0]
 
 
@@ -210,6 +213,14 @@ def test_several_seeds_are_one_number_with_a_spread(
     cell = make_report(folder).tables[0].rows[2].cells[0]
     assert (cell.ours, cell.seeds) == (pytest.approx(np.mean(accuracies)), 2)
     assert cell.spread == pytest.approx(np.std(accuracies, ddof=1))
+    (claim,) = make_report(folder).claims
+    slow = [RunFolder(folder.path / "runs" / f"slow-seed-{seed}").card().score.accuracy for seed in (0, 1)]
+    assert claim.test is not None
+    assert claim.test.accuracy_gain.value == pytest.approx(np.mean(accuracies) - np.mean(slow))
+    said = words.how_claims_are_tested(make_report(folder))
+    assert "Points are means over 2 trainings of each" in said
+    shutil.rmtree(runs[1].path)
+    assert make_report(folder).claims[0].test is None, "a seed is missing"
 
 
 ON_PRIVATE_TEST = {

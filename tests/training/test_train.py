@@ -376,6 +376,21 @@ def test_a_recipe_on_votes_needs_faces_with_votes(faceset_folder: Path, tmp_path
         train(load_recipe("mien-s", [*TINY, setting]), data=faceset_folder, out=tmp_path)
 
 
+def test_an_accuracy_is_the_last_epochs_until_there_are_predictions(tiny_run: RunFolder, tmp_path: Path) -> None:
+    """The one number of a finished run is that of its card, whatever its training's precision made of it."""
+    run = RunFolder(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    header, *rows = run.metrics_path.read_text().splitlines()
+    columns = header.split(",")
+    last = rows[-1].split(",")
+    last[columns.index("validation_accuracy")] = "0.125"
+    run.metrics_path.write_text("\n".join([header, *rows[:-1], ",".join(last)]) + "\n")
+    assert run.accuracy() == run.card().score.accuracy != 0.125
+    run.predictions_path.unlink()
+    assert run.accuracy() == 0.125
+    run.metrics_path.unlink()
+    assert run.accuracy() is None
+
+
 def test_a_run_folder_is_no_place_for_run_folders(tiny_run: RunFolder, faceset_folder: Path) -> None:
     with pytest.raises(TrainingError, match="is itself a run folder; go on with it by --resume"):
         train(tiny_run.recipe, data=faceset_folder, out=tiny_run.path)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binom
 
 from mien.evaluation.candidates import Candidate
 from mien.evaluation.metrics import Evaluation
@@ -74,6 +74,24 @@ class SeedSummary:
     macro_f1_sd: float
 
 
+@dataclass(frozen=True, slots=True)
+class SeedsCompared:
+    """Two recipes on the same faces, each trained with the same number of seeds.
+
+    Attributes:
+        seeds: Trainings of each.
+        n: Faces.
+        accuracy_gain: Mean accuracy of the second recipe's trainings less that of the first's; the interval is over
+            the faces.
+        p_value: Of `sign_flip_p`: how likely so large a gain is if the two recipes are equally good.
+    """
+
+    seeds: int
+    n: int
+    accuracy_gain: Interval
+    p_value: float
+
+
 def compare(
     called: Mapping[str, NDArray[np.integer]], truth: NDArray[np.integer], *, classes: int
 ) -> tuple[Comparison, ...]:
@@ -85,11 +103,18 @@ def compare(
         classes: Number of classes.
     """
     pairs = list(combinations(called, 2))
-    p_values = [_mcnemar(called[first] == truth, called[second] == truth) for first, second in pairs]
+    right = {name: (answers == truth).astype(int) for name, answers in called.items()}
+    p_values = [sign_flip_p(right[second] - right[first]) for first, second in pairs]
     return tuple(
         _compare(first, second, called[first], called[second], truth, classes, p_value, p_holm)
         for (first, second), p_value, p_holm in zip(pairs, p_values, holm(p_values), strict=True)
     )
+
+
+def compare_seeds(first: NDArray[np.integer], second: NDArray[np.integer], truth: NDArray[np.integer]) -> SeedsCompared:
+    """Compare two recipes by the (seeds, N) classes that their trainings called the faces, which are (N,) `truth`."""
+    gains = (second == truth).sum(0) - (first == truth).sum(0)  # (N,) of -seeds ... seeds
+    return SeedsCompared(len(first), len(truth), _mean_gain(gains / len(first)), sign_flip_p(gains))
 
 
 def _compare(
@@ -131,10 +156,15 @@ def macro_f1_interval(called: NDArray[np.integer], truth: NDArray[np.integer], *
 
 def accuracy_gain(right_first: NDArray[np.bool_], right_second: NDArray[np.bool_]) -> Interval:
     """Return the second accuracy on N faces less the first on the same faces, from whether each was right, (N,)."""
-    gains, counts = np.unique(right_second.astype(int) - right_first, return_counts=True)  # of -1, 0 and 1
-    draws = np.random.default_rng(0).multinomial(len(right_first), counts / len(right_first), size=RESAMPLES)
+    return _mean_gain(right_second.astype(int) - right_first)
+
+
+def _mean_gain(gains: NDArray[np.integer] | NDArray[np.float64]) -> Interval:
+    """Return the mean of what N faces gain, (N,), with its bootstrap interval over the faces."""
+    values, counts = np.unique(gains, return_counts=True)
+    draws = np.random.default_rng(0).multinomial(len(gains), counts / len(gains), size=RESAMPLES)
     draws[0] = counts
-    return _with_interval(draws @ gains / len(right_first))
+    return _with_interval(draws @ values / len(gains))
 
 
 def _with_interval(values: NDArray[np.float64]) -> Interval:
@@ -157,12 +187,20 @@ def _macro_f1s(
     return np.asarray((2 * right / np.maximum(faces, 1)).mean(0))
 
 
-def _mcnemar(right_first: NDArray[np.bool_], right_second: NDArray[np.bool_]) -> float:
-    """Return the two-sided exact p-value of McNemar's test: the faces that one alone gets right are coin tosses."""
-    only_first, only_second = int((right_first & ~right_second).sum()), int((right_second & ~right_first).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second).pvalue)
+def sign_flip_p(gains: NDArray[np.integer]) -> float:
+    """Return the exact two-sided p-value of the sum of (N,) whole gains if each might as well have gone the other way.
+
+    That is Fisher's randomisation test of pairs (1935, section 21). Where every gain is -1, 0 or 1 it is McNemar's
+    exact test: the faces that one model alone gets right are coin tosses.
+    """
+    chances = np.ones(1)  # of each sum, from the lowest to the highest
+    for size in range(1, int(np.abs(gains).max(initial=0)) + 1):
+        count = int((np.abs(gains) == size).sum())
+        of_these = np.zeros(2 * size * count + 1)
+        of_these[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, of_these)
+    sums = np.arange(len(chances)) - len(chances) // 2
+    return min(1.0, float(chances[np.abs(sums) >= abs(int(gains.sum()))].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

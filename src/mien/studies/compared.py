@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from mien.data.description import describe
 from mien.data.faceset import open_faceset
-from mien.evaluation.comparison import Comparison, compare
+from mien.evaluation.comparison import SeedsCompared, compare_seeds
 from mien.evaluation.metrics import Evaluation, standard_error
 from mien.studies.folder import StudyFolder
 from mien.studies.measured import Measured, Missing, Scored
@@ -89,13 +89,13 @@ class ComparedTable:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something that the paper says in words, and a paired test of it; None where a run is missing."""
+    """Something that the paper says in words, and a paired test of it over all seeds; None where a run is missing."""
 
     says: str
     first: str
     second: str
     scaled: bool
-    test: Comparison | None
+    test: SeedsCompared | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,7 @@ def make_report(folder: StudyFolder, *, look_at_private_test: bool = False) -> R
     claims = []
     for claim in study.comparisons:
         first, second = measured.called(claim.first), measured.called(claim.second)
-        test = None
-        if first is not None and second is not None:
-            classes = int(max(first[1].max(), first[0].max(), second[0].max())) + 1
-            (test,) = compare({claim.first: first[0], claim.second: second[0]}, first[1], classes=classes)
+        test = None if first is None or second is None else compare_seeds(first[0], second[0], first[1])
         claims.append(Claim(claim.says, claim.first, claim.second, bool({claim.first, claim.second} & scaled), test))
     faces = open_faceset(folder.faceset_path)
     description = describe(faces)

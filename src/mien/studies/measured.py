@@ -130,12 +130,15 @@ class Measured:
         return self._known[path, split]
 
     def called(self, run: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Return what a run's first seed called its validation faces, and what they are, (N,) each; None if missing."""
-        path = self._folder.run_path(self._by_name[run][0])
-        if not path.is_dir() or not RunFolder(path).finished:
+        """Return what a run of each seed called the validation faces, (seeds, N), and what they are, (N,).
+
+        None if one of them has not finished.
+        """
+        paths = [self._folder.run_path(training) for training in self._by_name[run]]
+        if not all(path.is_dir() and RunFolder(path).finished for path in paths):
             return None
-        logits, labels = RunFolder(path).predictions()
-        return logits.argmax(1), labels
+        logits, labels = zip(*(RunFolder(path).predictions() for path in paths), strict=True)
+        return np.stack(logits).argmax(2), labels[0]
 
     def _score(self, state: State, path: Path, split: str | None) -> Scored | Missing:
         if not path.is_dir() or not RunFolder(path).finished:

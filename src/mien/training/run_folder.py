@@ -217,6 +217,18 @@ class RunFolder:
         with self.metrics_path.open(newline="") as file:
             return list(csv.DictReader(file))
 
+    def accuracy(self) -> float | None:
+        """Return the share of the validation faces that it calls right, 0-1; None before its first epoch.
+
+        Of a finished run it is that of its predictions, which every report uses. metrics.csv has the same epoch in the
+        training's own precision, and where that is bf16 some faces fall to the other side.
+        """
+        if self.finished:
+            logits, labels = self.predictions()
+            return float((logits.argmax(1) == labels).mean())
+        rows = self.metrics()
+        return float(rows[-1]["validation_accuracy"]) if rows else None
+
     def write_predictions(
         self, logits: NDArray[np.float32], labels: NDArray[np.integer], names: tuple[str, ...]
     ) -> None:

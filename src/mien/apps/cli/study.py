@@ -230,7 +230,12 @@ def _print_states(folder: "StudyFolder") -> None:
     table = Table(show.whole("run", [training.name for training in folder.trainings]), "epochs", "accuracy", "state")
     for training in folder.trainings:
         path = folder.run_path(training)
-        rows = RunFolder(path).metrics() if path.is_dir() else []
-        accuracy = show.percent(float(rows[-1]["validation_accuracy"])) if rows else ""
-        table.add_row(training.name, f"{len(rows)} of {training.recipe.epochs}", accuracy, folder.state(training))
+        run = RunFolder(path) if path.is_dir() else None
+        accuracy = run.accuracy() if run else None
+        table.add_row(
+            training.name,
+            f"{len(run.metrics()) if run else 0} of {training.recipe.epochs}",
+            "" if accuracy is None else show.percent(accuracy),
+            folder.state(training),
+        )
     show.out.print(table)

@@ -134,11 +134,11 @@ def _learning_curves(results: Results) -> Iterator[Drawing]:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if quantity == "accuracy":
             percent_scale(axes.yaxis)
-        n = ", ".join(f"{len(curve.train_loss):,}" for _, curve in runs)
+        n = ", ".join(counted(len(curve.train_loss), "epoch") for _, curve in runs)
         yield Drawing(
             f"How it learnt: {quantity}",
             "Solid: the validation faces, seen by the running mean of the weights. Dashed: the training faces, "
-            f"augmented as they were learnt from, so the two are not measured alike. Epochs: {n}.",
+            f"augmented as they were learnt from, so the two are not measured alike. n = {n}.",
             as_svg(figure),
             tuple(LegendEntry(name, k % len(SERIES)) for k, name in names.items()),
         )
@@ -167,12 +167,10 @@ def _pareto(results: Results) -> Iterator[Drawing]:
             if scores.accuracy > best:
                 front.append((cost, scores.accuracy))
                 best, leader = scores.accuracy, scores.model
-        axes.plot(*zip(*front, strict=True), color=INK, linewidth=0.8, linestyle="dotted", drawstyle="steps-post")
-        unbeaten = (
-            "along the dotted line no other model here is both cheaper and more accurate"
-            if len(front) > 1  # of one point there is no line
-            else f"{leader} is both the cheapest and the most accurate model here"
-        )
+        unbeaten = f"{leader} is both the cheapest and the most accurate model here"
+        if len(front) > 1:  # of one point there is no line
+            axes.plot(*zip(*front, strict=True), color=INK, linewidth=0.8, linestyle="dotted", drawstyle="steps-post")
+            unbeaten = "along the dotted line no other model here is both cheaper and more accurate"
         _log_scale(axes, [cost for _, cost in known])
         axes.set(xlabel=what, ylabel="accuracy")
         percent_scale(axes.yaxis)

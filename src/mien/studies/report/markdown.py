@@ -21,7 +21,7 @@ def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
         lines += _items(table.sentences)
     if report.claims:
         lines += ["## What the paper says in words", "", *_claims(report), ""]
-        lines += ["Our runs on the same validation faces: McNemar's exact test, 95 % bootstrap intervals.", ""]
+        lines += [words.how_claims_are_tested(report), ""]
     if pictures:
         lines += ["## How they learnt", ""]
         lines += [line for title, file in pictures for line in (f"![{title}]({file})", "")]

@@ -36,6 +36,7 @@ def render(report: Report, drawings: Sequence[Drawing]) -> str:
             interval=words.interval,
             mark=words.SCALED,
             how_to_read=HOW_TO_READ,
+            how_claims_are_tested=words.how_claims_are_tested(report),
             width=width,
             first_measured=first_measured,
             missing_of=missing_of,

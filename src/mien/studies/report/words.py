@@ -29,13 +29,12 @@ def ours(cell: Cell) -> str:
 
 
 def difference(cell: Cell) -> str:
-    """Return ours less the paper's: in points, or in the paper's own unit where it is no share."""
+    """Return ours less the paper's, with the mark: in points, or in the paper's own unit where it is no share."""
     if cell.difference is None:
         return ""
-    if cell.style == "percent":
-        return points(cell.difference)
     text = f"{cell.difference:+,.0f}" if cell.style in ("number", "seconds") else f"{cell.difference:+.3f}"
-    return text.replace("-", "−")
+    text = points(cell.difference) if cell.style == "percent" else text.replace("-", "−")
+    return f"{text}{NBSP}{SCALED}" if cell.scaled else text
 
 
 def interval(cell: Cell) -> str:
@@ -46,6 +45,20 @@ def interval(cell: Cell) -> str:
         points(end) if cell.style == "percent" else f"{end:+.3f}".replace("-", "−") for end in (cell.low, cell.high)
     )
     return " to ".join(ends)
+
+
+def how_claims_are_tested(report: Report) -> str:
+    """Return what stands below the paper's claims."""
+    seeds = max((claim.test.seeds for claim in report.claims if claim.test), default=1)
+    trainings = (
+        "One training each: another seed may say otherwise"
+        if seeds == 1
+        else f"Points are means over {seeds} trainings of each, which differ in their seed"
+    )
+    return (
+        f"Our runs on the same validation faces, in points of accuracy: exact randomisation test of the pairs "
+        f"({'McNemar' if seeds == 1 else 'Fisher'}), 95 % bootstrap intervals over the faces. {trainings}."
+    )
 
 
 def verdict(report: Report) -> str:
