@@ -172,7 +172,7 @@ def test_what_is_missing_says_why(make_study: Callable[..., Study], faceset_fold
     folder = begin(tmp_path / "s", make_study(variants=variants), data=faceset_folder)
     report = make_report(folder)
     assert [row.cells[0].missing for row in report.tables[0].rows] == ["not begun"] * 3
-    assert words.verdict(report) == "No printed value could be compared yet; 3 wait for a training or a look."
+    assert words.verdict(report) == "No printed value could be compared yet; waiting for a training or a look: 3."
     assert report.claims[0].test is None
     write_study_report(report, folder, tmp_path / "nothing-yet")
     assert "2 of 2 trainings not finished" in _text((tmp_path / "nothing-yet" / "report.html").read_text())

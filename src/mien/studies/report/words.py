@@ -67,10 +67,10 @@ def verdict(report: Report) -> str:
     differing = sum(cell.differs for cell in judged)
     waiting = sum(bool(cell.missing) and cell.printed is not None for cell in report.cells())
     if not judged:
-        return f"No printed value could be compared yet; {waiting} wait for a training or a look."
+        return f"No printed value could be compared yet; waiting for a training or a look: {waiting}."
     agree = f"{len(judged) - differing} of {len(judged)} printed values agree with ours within chance"
-    missing = f"; {waiting} more wait for a training or a look" if waiting else ""
-    return f"{agree}, {differing} differ by more{missing}."
+    missing = f"; waiting for a training or a look: {waiting}" if waiting else ""
+    return f"{agree}; not so: {differing}{missing}."
 
 
 def scaled_runs(report: Report) -> str:
