@@ -199,8 +199,8 @@ def test_a_folder_that_cannot_take_photos_is_refused_before_a_frame_is_read(
         (["--snap-when", "all happy for 1s"], "give both, or neither"),
         (["--snap-when", "smile", "--out", "x"], "is no rule for a photo"),
         (["--smooth", "soon"], "--smooth soon is no duration"),
-        (["--camera", "missing.mp4"], "There is no file missing.mp4"),
-        (["--window", "--camera", "missing.mp4"], "needs an OpenCV with windows"),
+        (["--camera", "missing.mp4", "--snap-when", "any sad for 1s", "--out", "x"], "There is no file missing.mp4"),
+        (["--window", "--snap-when", "any sad for 1s", "--out", "x"], "needs an OpenCV with windows"),
     ],
 )
 def test_watch_refuses_in_one_sentence(

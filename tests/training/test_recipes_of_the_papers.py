@@ -197,13 +197,13 @@ def test_the_network_spelled_out_in_the_documentation_is_one(tmp_path: Path) -> 
     [
         ("network: {convs: [{out: 8, kernal: 3}]}", "no key 'kernal'; did you mean kernel"),
         ("network: {convs: [{out: 8}], affine: [{out: 8}]}", "no key 'affine'; did you mean affines"),
-        ("network: {affines: [{out: 8}]}", "network.convs: Field required"),
-        ("network: {convs: [{out: eight}]}", "network.convs.0.out: .*valid integer.*'eight'"),
+        ("network: {affines: [{out: 8}]}", "network.convs is missing"),
+        ("network: {convs: [{out: eight}]}", "network.convs.0.out must be a whole number .*'eight'"),
         ("network: {convs: [{out: 8, dropout: 1.5}]}", "network.convs.0: .*dropout must be a share"),
-        ("start: {weights: vgface}", "start.weights: .*'vggface' or 'vgg16-imagenet'"),
-        ("start: {weight: vggface}", "start.weights: Field required"),
+        ("start: {weights: vgface}", "start.weights must be 'vggface' or 'vgg16-imagenet'"),
+        ("start: {weight: vggface}", "start.weights is missing"),
         ("start: {weights: vggface, fil: x.pth}", "no key 'fil'; did you mean file"),
-        ("augmentation: {flip: sometimes}", "augmentation.flip: .*'both'"),
+        ("augmentation: {flip: sometimes}", "augmentation.flip must be .*'both'"),
         ("base: mien-z", "base: There is no recipe 'mien-z'; did you mean mien-s"),
     ],
 )

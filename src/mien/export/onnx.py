@@ -66,7 +66,7 @@ def export(
 
 
 def _by_votes(card: ModelCard, run: RunFolder, network: nn.Module, faces: FaceSet) -> ModelCard:
-    """Return a run's card as that of its second head, measured and calibrated by what most voters saw in the validation faces."""
+    """Return a run's card as its second head's, measured and calibrated by what most voters saw."""
     clear, _ = by_majority(faces)
     split = run.recipe.data.validate_on
     logits = network_logits(network, network_input(clear.faces_u8, card.input))

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from mien.errors import InputError
+from mien.photos import check_file
 from mien.reading.face_reading import FrameReading
 from mien.reading.reader import Reader
 from mien.reading.smoothing import Smoother
@@ -131,6 +132,7 @@ def live(camera: str, *, clock: Callable[[], float] = time.monotonic) -> Newest:
         return Newest(lambda: _stream_frames(camera, clock), reconnects=True)
     if not is_clip(Path(camera)):
         raise InputError(f"{camera} is no camera; give a number such as 0, an address such as rtsp://…, or a clip.")
+    check_file(Path(camera))
     return Newest(lambda: _paced(frames(Path(camera)), clock), reconnects=False)
 
 

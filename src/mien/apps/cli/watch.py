@@ -54,9 +54,9 @@ def watch(
     rule = SnapRule.parse(snap_when, reader.classifier.card.labels) if snap_when else None
     reads = LiveReader(reader)
     source = live(camera)
-    snaps = Snaps(out, blur=blur) if out else None
     with ExitStack() as stack:
         view: View = stack.enter_context(Window(blur=blur) if window else View())
+        snaps = Snaps(out, blur=blur) if out else None
         stack.enter_context(source)
         try:
             for frame in source:
