@@ -317,6 +317,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def pictures(media: Path, out: Path) -> None:
     """Write a strip of four annotated frames of each clip."""
+    out.mkdir(exist_ok=True)  # OpenCV does not say that it could not write
     for clip in (*ONE_FACE, NO_FACE):
         reader = Reader()
         strip = [
