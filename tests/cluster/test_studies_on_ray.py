@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.studies.compared import make_report
+from mien.studies.compare import make_report
 from mien.studies.engine import LocalEngine, StudyWatcher
 from mien.studies.folder import StudyFolder, begin
 from mien.studies.job import Job, Outcome

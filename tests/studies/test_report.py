@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from mien.data.faceset import open_faceset
-from mien.evaluation.comparison import compare
+from mien.evaluation.comparison import compare, newcombe
 from mien.evaluation.evaluate import evaluate
-from mien.studies.compared import Cell, Report, make_report, newcombe
+from mien.studies.compare import make_report
+from mien.studies.compared import Cell, Report
 from mien.studies.engine import LocalEngine
 from mien.studies.folder import StudyFolder, begin
 from mien.studies.report import words

@@ -1,5 +1,6 @@
 """Is one model better than another, or is it chance? Paired tests on the same faces, and the spread over seeds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,6 +14,7 @@ from mien.evaluation.metrics import Evaluation
 
 RESAMPLES = 10_000
 INTERVAL = (0.025, 0.975)
+Z = 1.959964  # of 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,3 +239,24 @@ def _summarise(
         macro_f1_mean=float(np.mean(macro_f1)),
         macro_f1_sd=float(np.std(macro_f1, ddof=1)),
     )
+
+
+def newcombe(p1: float, n1: int, p2: float, n2: int) -> tuple[float, float]:
+    """Return the 95 % interval of p1 - p2, two shares of n1 and n2 independent faces (Newcombe 1998, method 10).
+
+    Where both are shares of the same faces, the true interval is narrower; but the paper's answers are not known.
+    """
+    low1, high1 = _wilson(p1, n1)
+    low2, high2 = _wilson(p2, n2)
+    difference = p1 - p2
+    return (
+        difference - math.hypot(p1 - low1, high2 - p2),
+        difference + math.hypot(high1 - p1, p2 - low2),
+    )
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of n (Wilson 1927)."""
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return centre - half, centre + half

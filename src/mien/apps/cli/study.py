@@ -127,7 +127,7 @@ def report(
     with show.needs("train"):
         from mien.evaluation.private_log import LOG, check_log
         from mien.evaluation.report.write import check_folder
-        from mien.studies.compared import make_report
+        from mien.studies.compare import make_report
         from mien.studies.folder import StudyFolder
         from mien.studies.report import words
         from mien.studies.report.write import write_study_report
