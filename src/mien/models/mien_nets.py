@@ -103,9 +103,9 @@ class MienNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, (N, classes), for inputs of (N, C, H, W); any H = W of 16 or more."""
-        x = self.stem(x)  # (N, 1, 44, 44) -> (N, 32, 22, 22) at stride 2
-        x = self.groups(x)  # -> (N, 320, 5, 5)
-        x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)  # -> (N, 640)
+        x = self.stem(x)  # (N, 1, 44, 44) -> (N, 32, 43, 43) at stride 1
+        x = self.groups(x)  # -> (N, 192, 5, 5)
+        x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)  # -> (N, 384)
         logits: Tensor = self.head(x) * LOGIT_SCALE
         return logits
 
@@ -136,8 +136,8 @@ def bias_norm(channels: int) -> nn.BatchNorm2d:
 
 @register("mien-s", source="ours, after Jordan 2024", view_px=44)
 def mien_s(channels: int, classes: int, view_px: int) -> nn.Module:
-    """Return the small net: 2.1 M parameters, 89 M multiply-accumulates at 44 px."""
-    return MienNet(channels, classes, stride=2, groups=((96, True, 1), (192, True, 1), (320, False, 1)))
+    """Return the small net: 1.0 M parameters, 84 M multiply-accumulates at 44 px."""
+    return MienNet(channels, classes, stride=1, groups=((32, True, 1), (96, True, 2), (192, True, 2)))
 
 
 @register("mien-m", source="ours, after Jordan 2024", view_px=44)
