@@ -4,6 +4,7 @@ What takes hours or a second machine stands in a block of its own kind (`sh`): o
 """
 
 import csv
+import json
 import re
 import shlex
 import shutil
@@ -159,3 +160,13 @@ def test_the_readmes_accuracy_is_the_cards_and_the_logs(name: str) -> None:
         looks = [row for row in csv.DictReader(file) if row["model_sha256"] == sha256(model.path)]
     assert looks, "a model that ships was never measured on PrivateTest"
     assert f"| PrivateTest | {100 * float(looks[-1]['accuracy']):.1f} % " in readme
+
+
+@pytest.mark.parametrize("name", ["mien-s", "mien-xs"])
+def test_what_the_readme_says_of_worse_pictures_is_what_the_report_says(name: str) -> None:
+    evaluation = json.loads((ROOT / "results" / name / "evaluation.json").read_text())
+    stress = evaluation["models"][0]["stress"]
+    readme = (ROOT / "README.md").read_text()
+    assert f"| points less under | {' | '.join(one['score']['name'] for one in stress)} |\n" in readme
+    lost = [f"{-100 * one['gain']['value']:.1f}" for one in stress]
+    assert f"| `{name}` | {' | '.join(lost)} |\n" in readme
