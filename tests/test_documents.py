@@ -170,3 +170,12 @@ def test_what_the_readme_says_of_worse_pictures_is_what_the_report_says(name: st
     assert f"| points less under | {' | '.join(one['score']['name'] for one in stress)} |\n" in readme
     lost = [f"{-100 * one['gain']['value']:.1f}" for one in stress]
     assert f"| `{name}` | {' | '.join(lost)} |\n" in readme
+
+
+def test_the_readmes_scores_by_class_are_those_of_the_look_at_private_test() -> None:
+    (judged,) = json.loads((ROOT / "results" / "mien-s" / "private_test.json").read_text())["models"]
+    readme = (ROOT / "README.md").read_text()
+    assert judged["sha256"] == sha256(Classifier("mien-s").path)
+    for measure in ("recall", "precision"):
+        values = [f"{100 * scores[measure]:.1f} %" for scores in judged["evaluation"]["classes"]]
+        assert f"| {measure} | {' | '.join(values)} |\n" in readme
