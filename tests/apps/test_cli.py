@@ -203,7 +203,7 @@ def test_evaluate_puts_models_side_by_side(
     assert "2 models on drawn PublicTest, n = 35, 1 view; ± is one standard error" in text
     assert "mien-s against tiny-001" in text
     cost = next(row for row in out.splitlines() if "1,046,464" in row)
-    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 88\.9 M .* MB", cost), "accuracy and cost in one row"
+    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 84\.0 M .* MB", cost), "accuracy and cost in one row"
     assert re.search("tiny-001 .* not exported", out)
     assert "<td>not exported</td>" in (tmp_path / "report" / "report.html").read_text()
     assert f"The report is {tmp_path / 'report' / 'report.html'}." in err
@@ -379,7 +379,7 @@ def test_models_lists_and_shows(mien: Mien) -> None:
     assert f"`mien read` uses {DEFAULT_MODEL}" in out
     listed = json.loads(mien("models", "--json")[1])
     assert listed["bundled"]["mien-s"]["labels"][3] == "happy"
-    assert listed["networks"]["mien-s"]["parameters"] == 2_090_240
+    assert listed["networks"]["mien-s"]["parameters"] == 1_046_464
     code, out, _ = mien("models", "mien-s")
     assert (code, "1,046,464" in out, "Art. 5(1)(f)" in " ".join(out.split())) == (0, True, True)
     own = json.loads(mien("models", bundled_models()["mien-s"], "--json")[1])

@@ -54,7 +54,7 @@ def test_the_median_is_the_calls_median(faceset: FaceSet, monkeypatch: pytest.Mo
 
 def test_sizes_are_the_cards_and_the_files(faceset: FaceSet) -> None:
     (found,) = measure_costs([open_candidate("mien-s")], faceset, timed=False, progress=lambda share: None)
-    assert found.parameters == 2_090_240
+    assert found.parameters == 1_046_464
     assert found.file_bytes == Path(bundled_models()["mien-s"]).stat().st_size
     assert found.timings == ()
 
