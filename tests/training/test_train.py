@@ -79,30 +79,103 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(faceset_fo
 
 
 class Stop(Watcher):
-    """Presses Ctrl-C in the middle of the third epoch."""
+    """Presses Ctrl-C after a step; in the middle of the third epoch, if none is said."""
+
+    def __init__(self, step: int = 10) -> None:
+        self._step = step
 
     def on_step(self, progress: StepProgress) -> None:
-        if progress.step == 10:
+        if progress.step == self._step:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("step", "where"),
+    [
+        (10, "in epoch 3 of 3, after batch 2; all is kept"),
+        (3, "in epoch 1 of 3, after batch 3; all is kept"),
+        (8, "after epoch 2 of 3; all is kept"),
+    ],
+)
+def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_weights(
+    faceset_folder: Path, tmp_path: Path, step: int, where: str
+) -> None:
     recipe = load_recipe("mien-s", [*SHORT, "precision=fp32"])
     whole = train(recipe, data=faceset_folder, out=tmp_path)
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(
-        TrainingStopped,
-        match=r"in epoch 3 of 3; of 2 finished epochs nothing is lost. Go on with: mien train --resume .*tiny-002",
-    ):
-        train(recipe, data=faceset_folder, out=tmp_path, watcher=Stop())
+    with pytest.raises(TrainingStopped, match=rf"^Stopped {where}. Go on with: mien train --resume .*tiny-002$"):
+        train(recipe, data=faceset_folder, out=tmp_path, watcher=Stop(step))
     assert signal.getsignal(signal.SIGINT) is handler
     stopped = RunFolder(tmp_path / "tiny-002")
     with pytest.raises(TrainingError, match="has not finished"):
         stopped.card()
-    resumed = resume(stopped)
+    steps: list[int] = []
+
+    class Listen(Watcher):
+        def on_step(self, progress: StepProgress) -> None:
+            steps.append(progress.step)
+
+    resumed = resume(stopped, watcher=Listen())
+    assert steps == list(range(step + 1, 13)), "what was learnt before Ctrl-C is not learnt again"
     assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
-    with resumed.metrics_path.open() as file:
-        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3]
+    for row, expected in zip(resumed.metrics(), whole.metrics(), strict=True):
+        assert row | {"faces_per_s": "", "seconds": ""} == expected | {"faces_per_s": "", "seconds": ""}
+
+
+def test_ctrl_c_waits_for_the_step_that_batches_add_up_to(faceset_folder: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("mien-s", [*SHORT, "precision=fp32", "accumulate=2", "batch_size=17"])
+    whole = train(recipe, data=faceset_folder, out=tmp_path)
+
+    class StopInBetween(Watcher):
+        heard = 0
+
+        def on_step(self, progress: StepProgress) -> None:
+            self.heard += 1
+            if self.heard == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingStopped, match="after batch 4; all is kept"):
+        train(recipe, data=faceset_folder, out=tmp_path, watcher=StopInBetween())
+    resumed = resume(RunFolder(tmp_path / "tiny-002"))
+    assert all(torch.equal(value, _weights(resumed)[name]) for name, value in _weights(whole).items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "stops"),
+    [
+        (["schedule.name=plateau", "schedule.warmup=0", "schedule.patience=0", "schedule.factor=0.3"], False),
+        (["patience=2"], True),
+        (["optimiser.name=adam", "optimiser.lr=0.003"], False),
+    ],
+)
+def test_what_waits_for_the_validation_loss_goes_on_as_well(tmp_path: Path, settings: list[str], stops: bool) -> None:
+    """A run that is stopped after every single epoch, against one that is left alone."""
+    faces = drawn_faceset()
+    watched = faces.splits == faces.split_names.index("PublicTest")
+    wrong = np.where(watched, (faces.labels + 1) % 7, faces.labels)  # the more is learnt, the larger the loss on these
+    data = tmp_path / "wrong.faceset"
+    replace(faces, labels=wrong.astype(faces.labels.dtype)).save(data)
+    recipe = load_recipe("mien-s", [*TINY, "epochs=8", "precision=fp32", "optimiser.name=sgd", *settings])
+    whole = train(recipe, data=data, out=tmp_path)
+
+    class StopAfterAnEpoch(Watcher):
+        def on_epoch(self, metrics: EpochMetrics) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    run = None
+    for _ in range(9):
+        try:
+            if run is None:
+                train(recipe, data=data, out=tmp_path, watcher=StopAfterAnEpoch())
+            else:
+                resume(run, watcher=StopAfterAnEpoch())
+        except TrainingStopped:
+            run = RunFolder(tmp_path / "tiny-002")
+    assert run is not None
+    assert run.finished
+    assert len(run.metrics()) == len(whole.metrics())
+    assert (len(run.metrics()) < 8) == stops
+    assert all(torch.equal(value, _weights(run)[name]) for name, value in _weights(whole).items())
 
 
 DROPPING = "network={convs: [{out: 8, norm: true, pool: 4, dropout: 0.3}], affines: [{out: 16, dropout: 0.5}]}"
@@ -143,8 +216,24 @@ def test_a_watcher_hears_of_every_step_and_epoch(faceset_folder: Path, tmp_path:
 
 def test_a_loss_that_is_no_number_stops_the_run(faceset_folder: Path, tmp_path: Path) -> None:
     recipe = load_recipe("mien-s", [*SHORT, "optimiser.name=sgd", "optimiser.lr=1e30"])
-    with pytest.raises(TrainingError, match=r"loss became (nan|inf) in epoch \d, batch \d; try a lower rate"):
+    with pytest.raises(
+        TrainingError, match=r"loss became (nan|inf) in epoch \d, batch \d; nothing of this epoch is saved"
+    ):
         train(recipe, data=faceset_folder, out=tmp_path)
+
+
+def test_weights_that_the_last_batch_ruins_overwrite_no_checkpoint(faceset_folder: Path, tmp_path: Path) -> None:
+    """With one batch an epoch nothing but the validation loss shows what its step did."""
+    recipe = load_recipe(
+        "mien-s", [*SHORT, "optimiser.name=sgd", "optimiser.lr=1e30", "batch_size=210", "schedule.warmup=1"]
+    )
+    with pytest.raises(
+        TrainingError, match=r"validation loss became nan in epoch 1, after batch 1; nothing of this epoch is saved"
+    ):
+        train(recipe, data=faceset_folder, out=tmp_path)
+    run = RunFolder(tmp_path / "tiny-001")
+    assert not run.checkpoint_path.exists()
+    assert not run.metrics()
 
 
 @pytest.mark.parametrize(

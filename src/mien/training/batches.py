@@ -38,6 +38,13 @@ class TrainingBatches:
     """Batches of one epoch after another, shuffled anew for each; what is left over at the end is dropped.
 
     Where several processes train together, each takes every n-th face of a batch.
+
+    Attributes:
+        epoch: Whose batches are drawn, counted from 0.
+        first: Of them, the one to begin with, from 0: where a run goes on within an epoch.
+        drawn: How many of them have been drawn, those before the first included.
+        process: Which of the processes this is, from 0.
+        processes: How many there are.
     """
 
     def __init__(
@@ -69,7 +76,7 @@ class TrainingBatches:
         self._seed = seed
         self._flip = flip
         self._features = features
-        self.epoch = 0
+        self.epoch = self.first = self.drawn = 0
         self.process, self.processes = 0, 1
 
     def __len__(self) -> int:
@@ -77,10 +84,11 @@ class TrainingBatches:
         return len(self._targets) * (2 if self._flip == "both" else 1) // self._batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of `self.epoch`."""
+        """Yield the batches of `self.epoch` from the first on."""
         mirrored = self._mirrored()
         order = torch.randperm(len(mirrored), generator=generator(self._seed, self.epoch))
-        for step in range(len(self)):
+        for step in range(self.first, len(self)):
+            self.drawn = step + 1
             looks = order[step * self._batch_size : (step + 1) * self._batch_size][self.process :: self.processes]
             rows, turned = looks % len(self._targets), mirrored[looks]
             yield Batch(

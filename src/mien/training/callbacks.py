@@ -1,6 +1,7 @@
 """What happens around the steps: the epoch is set, the checkpoint written, the metrics kept, the watcher told."""
 
 import csv
+import math
 import signal
 import threading
 import time
@@ -10,13 +11,18 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import EarlyStopping
 
 from mien.errors import OutputError, TrainingError, TrainingStopped
 from mien.files import written_beside
 from mien.training.batches import TrainingBatches
 from mien.training.curves import draw_curves
+from mien.training.module import VALIDATION_LOSS
 from mien.training.run_folder import RunFolder
 
+TRY_A_LOWER_RATE = (
+    "nothing of this epoch is saved. Try a lower rate, as in --set optimiser.lr=0.02 --set optimiser.muon_lr=0.04."
+)
 CURVES_EVERY_S = 5.0  # a drawing takes about a tenth of a second, as long as some epochs of a tiny network
 
 
@@ -82,30 +88,66 @@ class Watcher:
         """Hear of an epoch."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What an epoch has come to so far: the loss and number right of its faces, and how long they took."""
+
+    loss: float
+    right: float
+    faces: float
+    seconds: float
+
+
+NOTHING_YET = _Sums(0, 0, 0, 0)
+
+
 class EpochOrder(pl.Callback):
-    """Tells the batches which epoch it is, also after a resume."""
+    """Tells the batches which epoch it is, and where in it a checkpoint was written that the run goes on from."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self._batches = batches
 
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch, and how many of its batches have been drawn."""
+        return {"epoch": self._batches.epoch, "drawn": self._batches.drawn}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on within that epoch; if it was at its end, the start of the next one follows."""
+        self._batches.epoch, self._batches.first = state_dict["epoch"], state_dict["drawn"]
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the epoch before its first batch is drawn."""
-        self._batches.epoch = trainer.current_epoch
+        self._batches.epoch, self._batches.first = trainer.current_epoch, 0
 
 
 class Metrics(pl.Callback):
-    """Adds up an epoch, stops on a loss that is no number, writes metrics.csv, tells the watcher."""
+    """Adds up an epoch, stops on a loss that is no number, writes metrics.csv, tells the watcher.
+
+    A checkpoint in the middle of an epoch holds the sums so far.
+    """
 
     def __init__(self, run: RunFolder, watcher: Watcher, clock: Callable[[], float] = time.perf_counter) -> None:
         self._run = run
         self._watcher = watcher
         self._clock = clock
         self._rows: list[dict[str, Any]] = list(run.metrics())
+        self._sums = NOTHING_YET
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the sums of the epoch so far."""
+        return asdict(self._sums)
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on with these sums; the start of an epoch begins them anew."""
+        self._sums = _Sums(**state_dict)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with the time of an epoch that a checkpoint stands in."""
+        self._started = self._clock() - self._sums.seconds
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the sums of an epoch."""
-        self._loss_sum = self._right = self._faces = 0.0
-        self._validation_loss = self._validation_right = self._validation_faces = 0.0
+        self._sums = NOTHING_YET
         self._started = self._clock()
 
     def on_train_batch_end(
@@ -113,26 +155,32 @@ class Metrics(pl.Callback):
     ) -> None:
         """Add a batch."""
         loss, count = float(outputs["loss"]), len(batch.targets)
-        if not loss < float("inf"):
+        if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}; "
-                "try a lower rate, as in --set optimiser.lr=0.02 --set optimiser.muon_lr=0.04."
+                + TRY_A_LOWER_RATE
             )
-        self._loss_sum += loss * count
-        self._right += int(outputs["right"])
-        self._faces += count
-        self._training_s = self._clock() - self._started
+        self._sums = sums = _Sums(
+            self._sums.loss + loss * count,
+            self._sums.right + int(outputs["right"]),
+            self._sums.faces + count,
+            self._clock() - self._started,
+        )
         self._watcher.on_step(
             StepProgress(
                 step=trainer.global_step,
                 steps=int(trainer.estimated_stepping_batches),
                 epoch=trainer.current_epoch + 1,
                 epochs=self._run.recipe.epochs,
-                loss=self._loss_sum / self._faces,
-                accuracy=self._right / self._faces,
-                faces_per_s=trainer.world_size * self._faces / self._training_s,
+                loss=sums.loss / sums.faces,
+                accuracy=sums.right / sums.faces,
+                faces_per_s=trainer.world_size * sums.faces / sums.seconds,
             )
         )
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the sums over the validation faces."""
+        self._validation_loss = self._validation_right = self._validation_faces = 0.0
 
     def on_validation_batch_end(
         self,
@@ -149,14 +197,24 @@ class Metrics(pl.Callback):
         self._validation_faces += len(batch[1])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch's row."""
+        """Write the epoch's row.
+
+        Raises:
+            TrainingError: The last step ruined the weights: no checkpoint of them may follow.
+        """
+        if not math.isfinite(self._validation_loss):
+            raise TrainingError(
+                f"The validation loss became {self._validation_loss} in epoch {trainer.current_epoch + 1}, after batch "
+                f"{trainer.num_training_batches}; {TRY_A_LOWER_RATE}"
+            )
+        sums = self._sums
         metrics = EpochMetrics(
             epoch=trainer.current_epoch + 1,
-            train_loss=round(self._loss_sum / self._faces, 5),
-            train_accuracy=round(self._right / self._faces, 5),
+            train_loss=round(sums.loss / sums.faces, 5),
+            train_accuracy=round(sums.right / sums.faces, 5),
             validation_loss=round(self._validation_loss / self._validation_faces, 5),
             validation_accuracy=round(self._validation_right / self._validation_faces, 5),
-            faces_per_s=round(trainer.world_size * self._faces / self._training_s, 1),
+            faces_per_s=round(trainer.world_size * sums.faces / sums.seconds, 1),
             seconds=round(self._clock() - self._started, 2),
         )
         self._rows = [row for row in self._rows if int(row["epoch"]) < metrics.epoch]  # a resume may repeat an epoch
@@ -171,8 +229,35 @@ class Metrics(pl.Callback):
         self._watcher.on_epoch(metrics)
 
 
+class LearningCurves(pl.Callback):
+    """Keeps learning-curves.png up to date after each epoch, though not more often than every few seconds."""
+
+    def __init__(self, run: RunFolder, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._run = run
+        self._clock = clock
+        self._drawn_s = -CURVES_EVERY_S
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw them, if the last drawing is some time ago or this is the last epoch."""
+        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        if last or self._clock() - self._drawn_s >= CURVES_EVERY_S:
+            draw_curves(self._run, self._run.curves_path)
+            self._drawn_s = self._clock()
+
+
+class LastCheckpoint(pl.Callback):
+    """Keeps the newest checkpoint, at the end of each epoch."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the checkpoint; if that fails, the one before is as it was."""
+        _save(trainer, self._run)
+
+
 class StopOnInterrupt(pl.Callback):
-    """Lets Ctrl-C end the run between two steps, with word of how to go on; a second Ctrl-C ends it at once."""
+    """Lets Ctrl-C save and end the run between two steps, with word of how to go on; a second one ends it at once."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
@@ -196,14 +281,23 @@ class StopOnInterrupt(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop if asked to."""
+        """Stop if asked to, once the weights have moved; after the last batch the end of the epoch is waited for."""
+        if not self._asked or trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        if trainer.world_size == 1:
+            _save(trainer, self._run)
+            kept = "all is kept"
+        else:  # the processes hear of Ctrl-C at different steps, and cannot save together
+            kept = f"{trainer.current_epoch} finished epochs are kept"
+        self._stop(f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, after batch {batch_idx + 1}; {kept}")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop if asked to; the checkpoint is written by now."""
         if self._asked:
-            done = trainer.current_epoch
-            kept = f"of {done} finished epochs nothing is lost" if done else "no epoch had finished, so nothing is kept"
-            raise TrainingStopped(
-                f"Stopped in epoch {done + 1} of {trainer.max_epochs}; {kept}. "
-                f"Go on with: mien train --resume {self._run.path}"
-            )
+            self._stop(f"after epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; all is kept")
+
+    def _stop(self, where: str) -> None:
+        raise TrainingStopped(f"Stopped {where}. Go on with: mien train --resume {self._run.path}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""
@@ -214,38 +308,27 @@ class StopOnInterrupt(pl.Callback):
         self._restore()
 
 
-class LearningCurves(pl.Callback):
-    """Keeps learning-curves.png up to date after each epoch, though not more often than every few seconds."""
+class StopEarly(EarlyStopping):
+    """Stops when the validation loss has not improved for some epochs.
 
-    def __init__(self, run: RunFolder, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._run = run
-        self._clock = clock
-        self._drawn_s = -CURVES_EVERY_S
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw them, if the last drawing is some time ago or this is the last epoch."""
-        last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
-        if last or self._clock() - self._drawn_s >= CURVES_EVERY_S:
-            draw_curves(self._run, self._run.curves_path)
-            self._drawn_s = self._clock()
-
-
-class LastCheckpoint(pl.Callback):
-    """Keeps the newest checkpoint, written beside and renamed, at the end of each epoch.
-
-    Where several processes train, each asks Lightning for it and the leader alone gets a file.
+    It decides before the epoch's checkpoint is written, so that a run that goes on from there has stopped as well.
     """
 
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
+    def __init__(self, patience: int) -> None:
+        super().__init__(VALIDATION_LOSS, patience=patience, check_on_train_epoch_end=False)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint; if that fails, the one before is as it was."""
-        if not trainer.is_global_zero:
-            trainer.save_checkpoint(self._run.checkpoint_path)
-            return
-        try:
-            with written_beside(self._run.checkpoint_path) as beside:
-                trainer.save_checkpoint(beside)
-        except RuntimeError as error:  # how torch says that a disk is full
-            raise OutputError(f"Cannot write {self._run.checkpoint_path}: {error}.") from error
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop at once if the checkpoint says so."""
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+def _save(trainer: pl.Trainer, run: RunFolder) -> None:
+    """Write a checkpoint beside and rename it; of several processes all ask Lightning for it, and the leader writes."""
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(run.checkpoint_path)
+        return
+    try:
+        with written_beside(run.checkpoint_path) as beside:
+            trainer.save_checkpoint(beside)
+    except RuntimeError as error:  # how torch says that a disk is full
+        raise OutputError(f"Cannot write {run.checkpoint_path}: {error}.") from error

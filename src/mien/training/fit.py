@@ -9,7 +9,6 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -21,10 +20,18 @@ from mien.models.registry import StartsFromData
 from mien.preprocess import InputSpec, network_input
 from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches, generator
-from mien.training.callbacks import EpochOrder, LastCheckpoint, LearningCurves, Metrics, StopOnInterrupt, Watcher
+from mien.training.callbacks import (
+    EpochOrder,
+    LastCheckpoint,
+    LearningCurves,
+    Metrics,
+    StopEarly,
+    StopOnInterrupt,
+    Watcher,
+)
 from mien.training.hog_cache import hog_of, hog_of_looks
 from mien.training.memory import keep_freed_memory
-from mien.training.module import VALIDATION_LOSS, TrainingModule
+from mien.training.module import TrainingModule
 from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement, part
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder, network_logits
@@ -102,7 +109,7 @@ def fit(
             LearningCurves(run),
             LastCheckpoint(run),
             StopOnInterrupt(run),
-            *([EarlyStopping(VALIDATION_LOSS, patience=recipe.patience)] if recipe.patience else []),
+            *([StopEarly(recipe.patience)] if recipe.patience else []),
         ],
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip_norm,

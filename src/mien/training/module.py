@@ -94,3 +94,14 @@ class TrainingModule(pl.LightningModule):
         steps, epochs = int(self.trainer.estimated_stepping_batches), self._recipe.epochs
         by_step = LambdaLR(optimiser, lambda step: rate(step, schedule, steps=steps, epochs=epochs))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": by_step, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule, but for `plateau`: Lightning would step that after the epoch's checkpoint is written."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def on_validation_end(self) -> None:
+        """Step `plateau`."""
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(float(self.trainer.callback_metrics[VALIDATION_LOSS]))
