@@ -1,6 +1,6 @@
 """How fast training is: mien, the way everyone does it, and the ceiling, in one run on one machine.
 
-    python benchmarks/training.py FACESET [RECIPE ...]
+    python benchmarks/training.py FACESET [RECIPE ...] [--rounds 3]
 
 - mien: `mien.training.train`, as `mien train` runs it, augmentation and all; faces/s of the second epoch.
 - usual: a Dataset of PIL pictures with a transform for each, a DataLoader with two workers, fp32, contiguous.
@@ -9,13 +9,17 @@
 - of bf16: the share of this machine's own rate for a bf16 product of 2048 x 2048 matrices that mien's
   multiply-accumulates come to (forward once, backward twice).
 
-The three are measured in turn, three times over; medians are printed. Run it on a quiet machine.
+The three are measured in turn, several times over, each in a process of its own, since `train` tunes the allocator of
+the process it runs in; medians are printed. Run it on a quiet machine.
 """
 
+import argparse
+import multiprocessing
 import statistics
-import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +35,12 @@ from mien.models.registry import build
 from mien.models.summary import layers_of
 from mien.preprocess import network_input
 from mien.training.environment import native_bf16
+from mien.training.memory import keep_freed_memory
 from mien.training.optimiser import make_optimiser
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.train import train
 
 FACES = 12 * 256
-ROUNDS = 3
 
 
 class PictureDataset(Dataset[tuple[torch.Tensor, int]]):
@@ -68,14 +72,45 @@ class PictureDataset(Dataset[tuple[torch.Tensor, int]]):
         return (pixels - self._spec.mean[0]) / self._spec.std[0], int(self._faces.labels[index])
 
 
-def faces_per_s_of_mien(recipe: Recipe, faces: FaceSet) -> float:
+def mien(faceset: Path, recipe: Recipe) -> float:
+    """Return faces/s of `train`."""
+    faces = open_faceset(faceset)
+    small = faces.take(np.r_[np.flatnonzero(faces.splits == 0)[:FACES], np.flatnonzero(faces.splits == 1)[:256]])
     with tempfile.TemporaryDirectory() as folder:
-        faces.save(Path(folder) / "faces.faceset")
+        small.save(Path(folder) / "faces.faceset")
         run = train(recipe, data=Path(folder) / "faces.faceset", out=Path(folder))
         return float(run.metrics()[-1]["faces_per_s"])
 
 
-def faces_per_s_of_steps(recipe: Recipe, batches: object, *, bf16: bool, channels_last: bool) -> float:
+def usual(faceset: Path, recipe: Recipe) -> float:
+    """Return faces/s of the usual way."""
+    learn = open_faceset(faceset).split("Training")
+    dataset = PictureDataset(learn.take(slice(0, FACES)), recipe)
+    loader = DataLoader(dataset, recipe.batch_size, shuffle=True, num_workers=2)
+    return _faces_per_s(recipe, loader, bf16=False, channels_last=False)
+
+
+def ceiling(faceset: Path, recipe: Recipe) -> float:
+    """Return faces/s of mien's network, precision and allocator on one batch in memory."""
+    keep_freed_memory()
+    learn = open_faceset(faceset).split("Training")
+    one = torch.from_numpy(network_input(np.asarray(learn.faces_u8[: recipe.batch_size]), recipe.input.spec()))
+    labels = torch.from_numpy(learn.labels[: recipe.batch_size].astype(np.int64))
+    batches = [(one, labels)] * (min(FACES, len(learn)) // recipe.batch_size)
+    return _faces_per_s(recipe, batches, bf16=native_bf16(), channels_last=True)
+
+
+def bf16_macs_per_s() -> float:
+    """Return multiply-accumulates/s of large bf16 products."""
+    a, b = (torch.randn(2048, 2048, dtype=torch.bfloat16) for _ in range(2))
+    a @ b
+    started = time.perf_counter()
+    for _ in range(10):
+        a @ b
+    return 10 * 2048**3 / (time.perf_counter() - started)
+
+
+def _faces_per_s(recipe: Recipe, batches: object, *, bf16: bool, channels_last: bool) -> float:
     """Train on batches of (inputs, labels); the first batch does not count."""
     network = build(recipe.network, channels=1, classes=7, view_px=recipe.input.view_px)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -94,55 +129,44 @@ def faces_per_s_of_steps(recipe: Recipe, batches: object, *, bf16: bool, channel
     return seen / (time.perf_counter() - started)
 
 
-def bf16_macs_per_s() -> float:
-    a, b = (torch.randn(2048, 2048, dtype=torch.bfloat16) for _ in range(2))
-    a @ b
-    started = time.perf_counter()
-    for _ in range(10):
-        a @ b
-    return 10 * 2048**3 / (time.perf_counter() - started)
+def _apart(way: Callable[..., float], *arguments: object) -> float:
+    """Return what a function gives in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(way, *arguments).result()
 
 
-def main() -> None:
-    faceset, names = open_faceset(Path(sys.argv[1])), sys.argv[2:] or ["mien-s"]
-    learn = faceset.split("Training").take(slice(0, FACES))
-    small = faceset.take(np.r_[np.flatnonzero(faceset.splits == 0)[:FACES], np.flatnonzero(faceset.splits == 1)[:256]])
-    bf16 = native_bf16()
+def main(faceset: Path, names: list[str], number_of_rounds: int) -> None:
+    """Measure each recipe and print the table."""
     console = Console()
     table = Table(Column("recipe", no_wrap=True), "mien", "usual", "times usual", "ceiling", "of ceiling", "of bf16")
-    table.title = f"faces/s, medians of {ROUNDS}, {torch.get_num_threads()} threads, {'bf16' if bf16 else 'fp32'}"
+    precision = "bf16" if native_bf16() else "fp32"
+    table.title = f"faces/s, medians of {number_of_rounds}, {torch.get_num_threads()} threads, {precision}"
     for name in names:
         recipe = load_recipe(name, ["epochs=2"])
-        one = torch.from_numpy(network_input(np.asarray(learn.faces_u8[: recipe.batch_size]), recipe.input.spec()))
-        labels = torch.from_numpy(learn.labels[: recipe.batch_size].astype(np.int64))
-        again = [(one, labels)] * (FACES // recipe.batch_size)
-        rounds: list[tuple[float, float, float, float]] = []
-        for number in range(ROUNDS):
-            console.print(f"{name}, round {number + 1} of {ROUNDS} …")
-            loader = DataLoader(PictureDataset(learn, recipe), recipe.batch_size, shuffle=True, num_workers=2)
-            rounds.append(
-                (
-                    faces_per_s_of_mien(recipe, small),
-                    faces_per_s_of_steps(recipe, loader, bf16=False, channels_last=False),
-                    faces_per_s_of_steps(recipe, again, bf16=bf16, channels_last=True),
-                    bf16_macs_per_s(),
-                )
-            )
-        mien, usual, ceiling, matrices = (statistics.median(column) for column in zip(*rounds, strict=True))
+        rounds: list[list[float]] = []
+        for number in range(number_of_rounds):
+            console.print(f"{name}, round {number + 1} of {number_of_rounds} …")
+            rounds.append([*(_apart(way, faceset, recipe) for way in (mien, usual, ceiling)), _apart(bf16_macs_per_s)])
+        ours, theirs, most, matrices = (statistics.median(column) for column in zip(*rounds, strict=True))
         layers = layers_of(recipe.network, channels=1, classes=7, view_px=recipe.input.view_px)
-        share = 3 * sum(layer.macs for layer in layers) * mien / matrices
-        ratios = [statistics.median(r[0] / r[k] for r in rounds) for k in (1, 2)]
+        share = 3 * sum(layer.macs for layer in layers) * ours / matrices
+        times_usual, of_ceiling = (statistics.median(r[0] / r[k] for r in rounds) for k in (1, 2))
         table.add_row(
-            name,
-            f"{mien:,.0f}",
-            f"{usual:,.0f}",
-            f"{ratios[0]:.1f}",
-            f"{ceiling:,.0f}",
-            f"{ratios[1]:.0%}",
+            recipe.name,
+            f"{ours:,.0f}",
+            f"{theirs:,.0f}",
+            f"{times_usual:.1f}",
+            f"{most:,.0f}",
+            f"{of_ceiling:.0%}",
             f"{share:.0%}",
         )
     console.print(table)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("faceset", type=Path)
+    parser.add_argument("recipes", nargs="*", default=["mien-s"])
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    main(given.faceset, given.recipes, given.rounds)

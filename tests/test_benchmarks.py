@@ -11,8 +11,9 @@ import pytest
 
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.private_log import COLUMNS
+from mien.training.recipe import load_recipe
 from mien.weights import bundled_models
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY
 
 PEER_YAML = """
 model: {model}
@@ -134,3 +135,14 @@ def test_looking_at_privatetest_takes_a_word_and_is_logged(faceset_folder: Path,
     assert header == ",".join(COLUMNS)
     assert [look.split(",")[1] for look in looks] == [*bundled_models(), "HOG + linear SVM"]
     assert row(done.stdout, "fer 25.10.3")[1] == "not available here"
+
+
+def test_the_training_benchmark_measures_three_ways(faceset_folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(load_recipe("mien-s", TINY).to_yaml())
+    done = run("training.py", faceset_folder, recipe, "--rounds", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if "tiny" in line and "│" in line)
+    mien, usual, times_usual, ceiling = (float(cell.replace(",", "")) for cell in row.split("│")[2:6])
+    assert min(mien, usual, ceiling) > 0
+    assert times_usual > 0

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from mien.data.faceset import FaceSet
-from mien.errors import MienError, RecipeError, TrainingError, TrainingStopped
+from mien.errors import DataError, MienError, RecipeError, TrainingError, TrainingStopped
 from mien.training.callbacks import StepProgress, Watcher
 from mien.training.distillation import deal
 from mien.training.recipe import load_recipe
@@ -96,6 +96,14 @@ def test_teachers_and_student_are_one_resumable_run(
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
+def test_a_teacher_is_trained_as_its_own_recipe_says(teacher: Path, faceset_folder: Path, tmp_path: Path) -> None:
+    settings = _student(teacher, "precision=bf16", "seed=3", "epochs=1")
+    student = train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
+    made = [RunFolder(path).environment() for path in sorted((student.path / "teachers").iterdir())]
+    assert [(one["precision"], one["seed"]) for one in made] == [("fp32", 0)] * 3
+    assert student.environment()["precision"] == "bf16"
+
+
 def test_answers_are_used_again(taught: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
     again = train(load_recipe("mien-s", _student(taught.path, "seed=1")), data=faceset_folder, out=tmp_path)
     assert not (again.path / "teachers").exists()
@@ -112,10 +120,13 @@ def test_answers_for_other_faces_are_refused(taught: RunFolder, tmp_path: Path) 
 def test_who_cannot_teach(tiny_run: RunFolder, teacher: Path, faceset_folder: Path, tmp_path: Path) -> None:
     nested = tmp_path / "nested.yaml"
     nested.write_text(yaml.safe_dump(yaml.safe_load(teacher.read_text()) | {"teachers": ["mien-s"]}))
+    large = tmp_path / "large.yaml"
+    large.write_text(load_recipe(str(teacher), ["input.face_px=64", "input.view_px=60"]).to_yaml())
     cases: list[tuple[str, type[MienError], str]] = [
         (str(tiny_run.path), TrainingError, "has seen every training face"),
         (str(nested), RecipeError, "has teachers itself"),
         ("mien-z", RecipeError, "There is no recipe 'mien-z'"),
+        (str(large), DataError, r"Recipe teacher takes faces of \(64, 64\)"),
     ]
     for name, error, words in cases:
         with pytest.raises(error, match=words):

@@ -36,22 +36,35 @@ def _wait_for_epoch(run: Path, epoch: int, process: subprocess.Popen[bytes]) -> 
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_run_killed_five_times_ends_with_the_same_weights(faceset_folder: Path, tmp_path: Path, threads: int) -> None:
-    settings = [*TINY, f"epochs={EPOCHS}", "precision=fp32", "augmentation.cutout_px=8", "augmentation.mixup_alpha=0.2"]
+@pytest.mark.parametrize(
+    ("threads", "settings"),
+    [
+        (1, ["augmentation.mixup_alpha=0.2"]),
+        (2, ["optimiser={name: adam, lr: 0.002}", "schedule={name: plateau, warmup: 0, patience: 1, factor: 0.7}"]),
+    ],
+)
+def test_a_run_killed_five_times_ends_with_the_same_weights(
+    faceset_folder: Path, tmp_path: Path, threads: int, settings: list[str]
+) -> None:
+    settings = [*TINY, f"epochs={EPOCHS}", "precision=fp32", "augmentation.cutout_px=8", *settings]
     arguments = ["mien-s", "--data", str(faceset_folder), "--out", str(tmp_path)]
     arguments += [word for setting in settings for word in ("--set", setting)]
     log = tmp_path / "log.txt"
+    began = time.perf_counter()
     whole = _start(arguments, threads, log)
     assert whole.wait() == 0, log.read_text()
+    took_s = time.perf_counter() - began
 
     draws = random.Random(threads)
     killed = tmp_path / "tiny-002"
-    kills = sorted(draws.sample(range(1, EPOCHS - 10), 5))
-    for number, epoch in enumerate(kills):
-        process = _start(arguments if number == 0 else ["--resume", str(killed)], threads, log)
-        _wait_for_epoch(killed, epoch, process)
-        time.sleep(draws.uniform(0, 0.03))
+    epochs = sorted(draws.sample(range(1, EPOCHS - 10), 4))
+    for epoch in [None, *epochs]:
+        process = _start(["--resume", str(killed)] if killed.is_dir() else arguments, threads, log)
+        if epoch is None:  # at any time, most likely before the first step
+            time.sleep(draws.uniform(0, 0.7 * took_s))
+        else:
+            _wait_for_epoch(killed, epoch, process)
+            time.sleep(draws.uniform(0, 0.03))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, log.read_text()
         assert not (killed / "predictions.parquet").exists()
@@ -103,6 +116,24 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_how_to_go_on(
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     assert resume(RunFolder(run)).finished
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_folder(faceset_folder: Path, tmp_path: Path) -> None:
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    command = [sys.executable, "-c", TRAIN_WITH_A_FULL_DISK, "500", "train", "mien-s", "--data", str(faceset_folder)]
+    full = subprocess.run([*command, "--out", str(tmp_path / "runs"), *settings], capture_output=True, text=True)
+    assert full.returncode == 2
+    assert full.stderr.splitlines()[-1] == f"mien: Cannot write {tmp_path}/runs/tiny-001: File too large."
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_what_a_killed_process_had_half_written_is_cleared_away(faceset_folder: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("mien-s", [*TINY, "epochs=1"]), data=faceset_folder, out=tmp_path)
+    run.predictions_path.unlink()
+    (run.path / ".metrics.1.part.csv").touch()
+    (run.path / "teachers" / ".teacher.1.part").mkdir(parents=True)
+    resume(run)
+    assert not list(run.path.rglob("*.part*"))
 
 
 def test_memory_stays_flat_over_epochs(faceset_folder: Path, tmp_path: Path) -> None:

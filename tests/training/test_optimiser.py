@@ -100,6 +100,7 @@ def test_constant_and_plateau_stay() -> None:
     ("settings", "kind"),
     [
         ({"name": "sgd", "nesterov": False}, torch.optim.SGD),
+        ({"name": "sgd", "nesterov": True}, torch.optim.SGD),
         ({"name": "rmsprop"}, torch.optim.RMSprop),
         ({"name": "adam"}, torch.optim.Adam),
         ({"name": "adamw"}, torch.optim.AdamW),
@@ -113,6 +114,6 @@ def test_every_optimiser_gets_what_the_recipe_says(settings: dict[str, object], 
     assert matrices["lr"] == vectors["lr"] == 0.003
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.02, 0)
     assert matrices.get("momentum", 0.7) == 0.7
-    assert not matrices.get("nesterov", False)
+    assert matrices.get("nesterov", False) == settings.get("nesterov", False)
     everything = make_optimiser(nn.Linear(3, 2), recipe.model_copy(update={"decay": "all"}))
     assert [group["weight_decay"] for group in everything.param_groups] == [0.02, 0.02]

@@ -54,7 +54,11 @@ def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:
     assert names == [*FOLDER]
     environment = tiny_run.environment()
     assert environment["packages"]["torch"] == torch.__version__
+    assert environment["packages"].keys() >= {"mien", "lightning", "numpy", "onnxruntime"}
     assert environment["recipe_sha256"] == tiny_run.recipe.sha256()
+    assert environment["data_sha256"] == open_faceset(Path(environment["data_folder"])).sha256
+    assert (environment["seed"], environment["threads"]) == (tiny_run.recipe.seed, torch.get_num_threads())
+    assert all(environment[name] for name in ("python", "platform", "processor", "commit"))
     with tiny_run.metrics_path.open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
@@ -66,6 +70,48 @@ def test_predictions_are_what_the_final_weights_give(tiny_run: RunFolder, facese
     faces = open_faceset(faceset_folder).split("PublicTest")
     np.testing.assert_array_equal(labels, faces.labels)
     np.testing.assert_allclose(logits, TorchClassifier(tiny_run).logits(np.asarray(faces.faces_u8)), atol=1e-5)
+
+
+PLAIN = (
+    *TINY,
+    "network={convs: [{out: 8, pool: 4}], affines: [{out: 16}]}",
+    "precision=fp32",
+    "ema_decay=0",
+    "augmentation={flip: none, shift_px: 0, rotation_deg: 0, zoom: 0, brightness: 0, contrast: 0}",
+    "optimiser={name: sgd, lr: 0.1, momentum: 0, weight_decay: 0}",
+    "schedule={name: constant, warmup: 0}",
+    "epochs=1",
+)  # no batch norm, no draws: a step is its gradient alone
+
+
+def test_batches_that_add_up_are_one_large_batch(faceset_folder: Path, tmp_path: Path) -> None:
+    summed, large = (
+        _weights(train(load_recipe("mien-s", [*PLAIN, *batches]), data=faceset_folder, out=tmp_path))
+        for batches in (["batch_size=35", "accumulate=2"], ["batch_size=70"])
+    )
+    for name, weight in large.items():
+        torch.testing.assert_close(summed[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_a_clipped_step_is_no_longer_than_the_norm_allows(faceset_folder: Path, tmp_path: Path) -> None:
+    lengths = []
+    for clip in (None, 1e-3):
+        settings = [*PLAIN, "batch_size=140", *([f"clip_norm={clip}"] if clip else [])]  # one step
+        run = train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
+        torch.manual_seed(run.recipe.seed)
+        first = run.new_network().state_dict()
+        steps = [(weight - first[name]).square().sum() for name, weight in _weights(run).items()]
+        lengths.append(float(torch.stack(steps).sum().sqrt()))
+    assert lengths[0] > 1e-3
+    assert lengths[1] == pytest.approx(0.1 * 1e-3, rel=0.01)
+
+
+def test_mixup_reaches_the_training(faceset_folder: Path, tmp_path: Path) -> None:
+    alone, mixed = (
+        train(load_recipe("mien-s", [*SHORT, f"augmentation.mixup_alpha={alpha}"]), data=faceset_folder, out=tmp_path)
+        for alpha in (0, 0.5)
+    )
+    assert float(mixed.metrics()[-1]["train_loss"]) > 1.05 * float(alone.metrics()[-1]["train_loss"])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(faceset_folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ Every such training is a run folder inside the student's, so that the whole can 
       answers.npy                    (N, K) float32, the mean over teachers, in the order of the training faces
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +21,36 @@ from sklearn.model_selection import StratifiedGroupKFold
 from mien.data.faceset import FaceSet
 from mien.errors import RecipeError, TrainingError
 from mien.files import written_beside
+from mien.training.begin import begin
 from mien.training.callbacks import Watcher
-from mien.training.fit import fit, start_of
+from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 
 
-def check_teachers(recipe: Recipe) -> None:
-    """Raise RecipeError or TrainingError unless every teacher of a recipe could teach it."""
+def teachers_to_train(recipe: Recipe) -> list[Recipe]:
+    """Return the recipes of those teachers of a recipe that have to be trained first.
+
+    Raises:
+        RecipeError: A teacher would have teachers itself.
+        TrainingError: A run that is given as a teacher has seen every training face.
+    """
+    recipes = []
     for name in recipe.teachers:
-        if Path(name).is_dir():
-            given = RunFolder(Path(name))
-            if not given.answers_path.is_file():
-                raise TrainingError(
-                    f"{name} has seen every training face, so its answers would repeat their labels; name its recipe, "
-                    "to train it on folds, or a run that had teachers, to use their answers again."
+        if not Path(name).is_dir():
+            teacher = load_recipe(name)
+            if teacher.teachers:
+                raise RecipeError(
+                    f"Recipe {name} has teachers itself, and cannot be a teacher; give a finished run of it."
                 )
-        elif load_recipe(name).teachers:
-            raise RecipeError(f"Recipe {name} has teachers itself, and cannot be a teacher; give a finished run of it.")
+            data = teacher.data.model_copy(update={"train": recipe.data.train, "validate_on": recipe.data.validate_on})
+            recipes.append(teacher.model_copy(update={"data": data}))
+        elif not RunFolder(Path(name)).answers_path.is_file():
+            raise TrainingError(
+                f"{name} has seen every training face, so its answers would repeat their labels; name its recipe, "
+                "to train it on folds, or a run that had teachers, to use their answers again."
+            )
+    return recipes
 
 
 def cross_fit(run: RunFolder, learn: FaceSet, watcher: Watcher) -> NDArray[np.float32] | None:
@@ -80,31 +91,22 @@ def _answers(run: RunFolder, name: str, learn: FaceSet, watcher: Watcher) -> NDA
     answers = np.empty((len(learn), len(learn.label_names)), np.float32)
     for fold in range(run.recipe.folds):
         held_out = np.flatnonzero(fold_of == fold)
-        teacher = _teacher_run(run, name, fold)
-        asked = learn.take(held_out)
+        asked, learnt = learn.take(held_out), learn.take(np.flatnonzero(fold_of != fold))
+        teacher = _teacher_run(run, name, fold, learnt)
         if not teacher.finished:
-            fit(teacher, learn.take(np.flatnonzero(fold_of != fold)), asked, watcher=watcher)
+            fit(teacher, learnt, asked, watcher=watcher)
         classifier = TorchClassifier(teacher)
         mirrored = asked.faces_u8[:, :, ::-1]
         answers[held_out] = (classifier.probabilities(asked.faces_u8) + classifier.probabilities(mirrored)) / 2
     return answers
 
 
-def _teacher_run(run: RunFolder, name: str, fold: int) -> RunFolder:
+def _teacher_run(run: RunFolder, name: str, fold: int, learn: FaceSet) -> RunFolder:
     """Return the run folder of a teacher for one fold, made if it is not there."""
     recipe, which = load_recipe(name), f"fold {fold + 1} of {run.recipe.folds}"
     stem = f"{recipe.name}-{which}".replace("/", "-").replace(" ", "-")
     path = run.path / "teachers" / stem
-    if not path.is_dir():
-        data = recipe.data.model_copy(update={"train": run.recipe.data.train, "validate_on": which})
-        path.parent.mkdir(exist_ok=True)
-        with written_beside(path) as beside:
-            made = RunFolder.make(beside, recipe.model_copy(update={"data": data}))
-            environment = run.environment() | {
-                "recipe_sha256": made.recipe.sha256(),
-                "seed": recipe.seed,
-                "start": start_of(recipe),
-                "compiled": recipe.compile == "on",
-            }
-            made.environment_path.write_text(json.dumps(environment, indent=2) + "\n")
-    return RunFolder(path)
+    if path.is_dir():
+        return RunFolder(path)
+    data = recipe.data.model_copy(update={"train": run.recipe.data.train, "validate_on": which})
+    return begin(path, recipe.model_copy(update={"data": data}), learn, Path(run.environment()["data_folder"]))

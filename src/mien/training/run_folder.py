@@ -13,6 +13,7 @@ runs/mien-s-001/
 import csv
 import json
 import pickle
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,26 +94,25 @@ class RunFolder:
         """Whether it has trained to its end."""
         return self.predictions_path.is_file()
 
-    @classmethod
-    def create(cls, parent: Path, recipe: Recipe) -> "RunFolder":
-        """Make a new run folder, PARENT/NAME-001 or the next number that is free."""
+    @staticmethod
+    def next_path(parent: Path, recipe: Recipe) -> Path:
+        """Return PARENT/NAME-001, or the next number that is free.
+
+        Raises:
+            TrainingError: The parent is itself a run folder.
+        """
         stem = recipe.name.replace("/", "-")
         taken = [int(p.name[len(stem) + 1 :]) for p in parent.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdecimal()]
         if (parent / "recipe.yaml").is_file():
             raise TrainingError(
                 f"{parent} is itself a run folder; go on with it by --resume {parent}, or choose another --out."
             )
-        return cls.make(parent / f"{stem}-{max(taken, default=0) + 1:03d}", recipe)
+        return parent / f"{stem}-{max(taken, default=0) + 1:03d}"
 
     @classmethod
     def make(cls, path: Path, recipe: Recipe) -> "RunFolder":
-        """Make a new run folder at `path`."""
-        try:
-            (path / "checkpoints").mkdir(parents=True)
-        except OSError as error:
-            raise TrainingError(
-                f"Cannot make the run folder {path}: {error.strerror}; choose another with --out."
-            ) from error
+        """Make a run folder that holds nothing but the recipe."""
+        (path / "checkpoints").mkdir(parents=True)
         (path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         return cls(path)
 
@@ -125,8 +125,11 @@ class RunFolder:
         """
         try:
             with FileLock(self.path / ".lock", timeout=0):
-                for half_written in self.path.rglob(".*.part*"):  # by a process that was killed
-                    half_written.unlink()
+                for half_written in [*self.path.rglob(".*.part*")]:  # by a process that was killed
+                    if half_written.is_dir():
+                        shutil.rmtree(half_written)
+                    else:
+                        half_written.unlink(missing_ok=True)
                 yield
         except Timeout:
             raise TrainingError(f"Another process is training in {self.path}; wait for it, or start anew.") from None

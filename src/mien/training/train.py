@@ -1,6 +1,5 @@
 """The flow of a training: a recipe and a FaceSet -> a finished run folder. Read from the top."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,14 +7,12 @@ import torch
 
 from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import DataError, RecipeError, TrainingError
-from mien.files import written_beside
 from mien.models.pretrained import check_takes_vgg16
 from mien.models.registry import build
+from mien.training.begin import begin
 from mien.training.callbacks import Watcher
-from mien.training.compilation import choose
-from mien.training.distillation import check_teachers, cross_fit
-from mien.training.environment import describe_environment, native_bf16
-from mien.training.fit import fit, start_of
+from mien.training.distillation import cross_fit, teachers_to_train
+from mien.training.fit import fit
 from mien.training.parallel import ONE_PROCESS, Parallel
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
@@ -57,11 +54,9 @@ def train(
     check_trackers(trackers)
     faces = open_faceset(data)
     check_fit(recipe, faces)
-    start = start_of(recipe)
     parallel.check(recipe)
     with parallel.folder(out) as parent:
-        run = RunFolder.create(parent, recipe)
-        _write_environment(run, faces, data, start)
+        run = begin(RunFolder.next_path(parent, recipe), recipe, faces, data)
         return _finish(run, faces, watcher or Watcher(), parallel, trackers)
 
 
@@ -80,8 +75,7 @@ def train_at(path: Path, recipe: Recipe, *, data: Path, watcher: Watcher | None 
     if not path.is_dir():
         faces = open_faceset(data)
         check_fit(recipe, faces)
-        with written_beside(path) as beside:
-            _write_environment(RunFolder.make(beside, recipe), faces, data, start_of(recipe))
+        begin(path, recipe, faces, data)
     return resume(RunFolder(path), data=data, watcher=watcher)
 
 
@@ -146,7 +140,8 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
             f"Recipe {recipe.name} learns from votes, and {faces.name} has none; "
             "prepare it with --votes fer2013new.csv."
         )
-    check_teachers(recipe)
+    for teacher in teachers_to_train(recipe):
+        check_fit(teacher, faces)
     early_px = recipe.augmentation.early_px
     if early_px is not None:
         try:
@@ -156,21 +151,3 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
             raise RecipeError(
                 f"Recipe {recipe.name}: {recipe.network} takes pictures of one size; leave augmentation.early_px out."
             ) from None
-
-
-def _write_environment(run: RunFolder, faces: FaceSet, data: Path, start: str) -> None:
-    recipe, spec = run.recipe, run.recipe.input.spec()
-    precision = _precision(recipe)
-    environment = describe_environment(recipe, faces, data, precision=precision)
-    network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)
-    example = torch.rand(recipe.batch_size, spec.channels, spec.view_px, spec.view_px)
-    compilation = choose(recipe.compile, network, example, bf16=precision == "bf16")
-    environment |= {"start": start, "compiled": compilation.compiled, "compile_reason": compilation.reason}
-    with written_beside(run.environment_path) as beside:
-        beside.write_text(json.dumps(environment, indent=2) + "\n")
-
-
-def _precision(recipe: Recipe) -> str:
-    if recipe.precision != "auto":
-        return recipe.precision
-    return "bf16" if torch.cuda.is_available() or native_bf16() else "fp32"
