@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 help:
 	@echo "make demo    read a sample photo and a sample clip; writes demo/"
 	@echo "make test    run all tests"
-	@echo "make check   style, types and the doors between the rooms"
+	@echo "make check   style, types and import rules between the packages"
 	@echo "make clean   delete the virtual environment and what the tools leave behind"
 
 $(BIN)/python:

@@ -113,8 +113,9 @@ def test_answers_are_used_again(taught: RunFolder, faceset_folder: Path, tmp_pat
 def test_answers_for_other_faces_are_refused(taught: RunFolder, tmp_path: Path) -> None:
     other = tmp_path / "other.faceset"
     drawn_faceset(210, seed=1).save(other)
-    with pytest.raises(TrainingError, match="answered for other faces than drawn's"):
-        train(load_recipe("mien-s", _student(taught.path)), data=other, out=tmp_path)
+    with pytest.raises(TrainingError, match="are for the 140 faces of another FaceSet; train on that"):
+        train(load_recipe("mien-s", _student(taught.path)), data=other, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_who_cannot_teach(tiny_run: RunFolder, teacher: Path, faceset_folder: Path, tmp_path: Path) -> None:

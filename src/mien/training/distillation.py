@@ -28,12 +28,12 @@ from mien.training.recipe import Recipe, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 
 
-def teachers_to_train(recipe: Recipe) -> list[Recipe]:
-    """Return the recipes of those teachers of a recipe that have to be trained first.
+def teachers_to_train(recipe: Recipe, learn: FaceSet) -> list[Recipe]:
+    """Return the recipes of those teachers of a recipe that have to be trained first, on the faces it learns from.
 
     Raises:
         RecipeError: A teacher would have teachers itself.
-        TrainingError: A run that is given as a teacher has seen every training face.
+        TrainingError: A run that is given as a teacher has seen every training face, or answers for other faces.
     """
     recipes = []
     for name in recipe.teachers:
@@ -45,12 +45,23 @@ def teachers_to_train(recipe: Recipe) -> list[Recipe]:
                 )
             data = teacher.data.model_copy(update={"train": recipe.data.train, "validate_on": recipe.data.validate_on})
             recipes.append(teacher.model_copy(update={"data": data}))
-        elif not RunFolder(Path(name)).answers_path.is_file():
-            raise TrainingError(
-                f"{name} has seen every training face, so its answers would repeat their labels; name its recipe, "
-                "to train it on folds, or a run that had teachers, to use their answers again."
-            )
+        else:
+            _check_answers(RunFolder(Path(name)), learn)
     return recipes
+
+
+def _check_answers(given: RunFolder, learn: FaceSet) -> None:
+    if not given.answers_path.is_file():
+        raise TrainingError(
+            f"{given.path} has seen every training face, so its answers would repeat their labels; name its recipe, "
+            "to train it on folds, or a run that had teachers, to use their answers again."
+        )
+    answered = len(np.load(given.answers_path, mmap_mode="r"))
+    if given.environment()["data_sha256"] != learn.sha256 or answered != len(learn):
+        raise TrainingError(
+            f"The answers in {given.path} are for the {answered:,} faces of another FaceSet; train on that one, or name "
+            "a recipe, whose teachers are trained on yours."
+        )
 
 
 def cross_fit(run: RunFolder, learn: FaceSet, watcher: Watcher) -> NDArray[np.float32] | None:
@@ -59,7 +70,6 @@ def cross_fit(run: RunFolder, learn: FaceSet, watcher: Watcher) -> NDArray[np.fl
     Trains what is not trained yet, and goes on where it stopped.
 
     Raises:
-        TrainingError: A run given as a teacher answers for other faces.
         TrainingStopped: Ctrl-C.
     """
     if not run.recipe.teachers:
@@ -82,11 +92,7 @@ def deal(faces: FaceSet, folds: int, seed: int) -> NDArray[np.int8]:
 
 def _answers(run: RunFolder, name: str, learn: FaceSet, watcher: Watcher) -> NDArray[np.float32]:
     if Path(name).is_dir():
-        given = RunFolder(Path(name))
-        answers = np.load(given.answers_path)
-        if given.environment()["data_sha256"] != learn.sha256 or len(answers) != len(learn):
-            raise TrainingError(f"The teachers of {name} answered for other faces than {learn.name}'s; name a recipe.")
-        return np.asarray(answers, np.float32)
+        return np.asarray(np.load(RunFolder(Path(name)).answers_path), np.float32)
     fold_of = deal(learn, run.recipe.folds, run.recipe.seed)
     answers = np.empty((len(learn), len(learn.label_names)), np.float32)
     for fold in range(run.recipe.folds):

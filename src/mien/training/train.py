@@ -140,7 +140,7 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
             f"Recipe {recipe.name} learns from votes, and {faces.name} has none; "
             "prepare it with --votes fer2013new.csv."
         )
-    for teacher in teachers_to_train(recipe):
+    for teacher in teachers_to_train(recipe, faces.split(recipe.data.train)):
         check_fit(teacher, faces)
     early_px = recipe.augmentation.early_px
     if early_px is not None:

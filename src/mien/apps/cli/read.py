@@ -119,7 +119,7 @@ def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | No
     if blur and not annotate:
         raise OutputError("--blur hides the faces in pictures, and none is asked for; add --annotate.")
     if resume and (out is None or out.suffix.lower() != ".parquet"):
-        raise OutputError("--resume goes on with a table; add --out NAME.parquet.")
+        raise OutputError("--resume goes on with a Parquet table; add --out NAME.parquet.")
     if resume and (annotate or crops):
         raise OutputError("--resume goes on with a table only; leave out --annotate and --crops, or --resume.")
 

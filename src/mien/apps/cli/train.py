@@ -160,7 +160,7 @@ def _start_line(run: "RunFolder") -> str:
 def _epoch_line(metrics: "EpochMetrics") -> str:
     return (
         f"epoch {metrics.epoch:>3}  loss {metrics.train_loss:.3f} accuracy {metrics.train_accuracy:.3f}  "
-        f"validation {metrics.validation_loss:.3f} {metrics.validation_accuracy:.3f}  "
+        f"validation loss {metrics.validation_loss:.3f} accuracy {metrics.validation_accuracy:.3f}  "
         f"{metrics.faces_per_s:,.0f} faces/s"
     )
 

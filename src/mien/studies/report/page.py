@@ -66,13 +66,17 @@ def missing_of(table: ComparedTable) -> list[str]:
 
 
 def behind(table: ComparedTable) -> str:
-    """Return how many faces are behind our values, by column where they differ: "n = 3,589"."""
-    most = {
-        column.name: max((row.cells[k].n for row in table.rows), default=0)
+    """Return how many faces are behind our values, by column where they differ: "n = 3,589", "n = 56 to 895"."""
+    counts = {
+        column.name: sorted(row.cells[k].n for row in table.rows if row.cells[k].n)
         for k, column in enumerate(table.columns)
         if column.measure not in (None, "support", "seconds", "train_accuracy", "train_loss")
     }
-    counts = {name: n for name, n in most.items() if n}
-    if len(set(counts.values())) == 1:
-        return f"n{NBSP}={NBSP}{counted(next(iter(counts.values())), 'face')}"
-    return ", ".join(f"{name} n{NBSP}={NBSP}{counted(n, 'face')}" for name, n in counts.items())
+    said = {name: f"n{NBSP}={NBSP}{_span(n[0], n[-1])}" for name, n in counts.items() if n}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{name} {n}" for name, n in said.items())
+
+
+def _span(least: int, most: int) -> str:
+    return counted(most, "face") if least == most else f"{least:,} to {counted(most, 'face')}"
