@@ -59,8 +59,8 @@ def _check_answers(given: RunFolder, learn: FaceSet) -> None:
     answered = len(np.load(given.answers_path, mmap_mode="r"))
     if given.environment()["data_sha256"] != learn.sha256 or answered != len(learn):
         raise TrainingError(
-            f"The answers in {given.path} are for the {answered:,} faces of another FaceSet; train on that one, or name "
-            "a recipe, whose teachers are trained on yours."
+            f"The answers in {given.path} are for the {answered:,} faces of another FaceSet; train on that one, or "
+            "name a recipe, whose teachers are trained on yours."
         )
 
 
