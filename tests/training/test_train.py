@@ -57,7 +57,8 @@ def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:
     assert environment["packages"].keys() >= {"mien", "lightning", "numpy", "onnxruntime"}
     assert environment["recipe_sha256"] == tiny_run.recipe.sha256()
     assert environment["data_sha256"] == open_faceset(Path(environment["data_folder"])).sha256
-    assert (environment["seed"], environment["threads"]) == (tiny_run.recipe.seed, torch.get_num_threads())
+    assert environment["seed"] == tiny_run.recipe.seed
+    assert environment["threads"] >= 1
     assert all(environment[name] for name in ("python", "platform", "processor", "commit"))
     with tiny_run.metrics_path.open() as file:
         rows = list(csv.DictReader(file))
