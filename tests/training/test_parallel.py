@@ -8,13 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mien.data.faceset import FaceSet
 from mien.errors import TrainingError
+from mien.training.batches import TrainingBatches
+from mien.training.callbacks import EpochOrder
 from mien.training.parallel import Parallel, check_agreement
 from mien.training.recipe import load_recipe
 from mien.training.run_folder import RunFolder
@@ -35,6 +39,24 @@ def _command(faceset_folder: Path, out: Path, *more: str) -> list[str]:
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("MASTER_ADDR", "MASTER_PORT")}
     return kept | {"OMP_NUM_THREADS": "1"}
+
+
+def test_each_process_learns_from_its_part_of_every_batch(faceset: FaceSet) -> None:
+    learn = faceset.split("Training")
+
+    def first_batch(rank: int, processes: int) -> Tensor:
+        batches = TrainingBatches(
+            learn.faces_u8, np.eye(7, dtype=np.float32)[learn.labels], batch_size=20, seed=0, flip="none"
+        )
+        trainer = SimpleNamespace(global_rank=rank, world_size=processes, current_epoch=0)
+        order = EpochOrder(batches)
+        order.on_train_start(cast(Any, trainer), cast(Any, None))
+        order.on_train_epoch_start(cast(Any, trainer), cast(Any, None))
+        return next(iter(batches)).faces_u8
+
+    whole, parts = first_batch(0, 1), [first_batch(rank, 2) for rank in range(2)]
+    assert [len(part) for part in parts] == [10, 10]
+    assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
 
 
 def test_two_processes_learn_what_one_does_and_end_with_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:

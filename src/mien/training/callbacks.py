@@ -102,7 +102,7 @@ NOTHING_YET = _Sums(0, 0, 0, 0)
 
 
 class EpochOrder(pl.Callback):
-    """Tells the batches which epoch it is, and where in it a checkpoint was written that the run goes on from."""
+    """Tells the batches which process asks, which epoch it is, and where in it the run goes on from a checkpoint."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self._batches = batches
@@ -114,6 +114,10 @@ class EpochOrder(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on within that epoch; if it was at its end, the start of the next one follows."""
         self._batches.epoch, self._batches.first = state_dict["epoch"], state_dict["drawn"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give each of several processes its part of every batch."""
+        self._batches.process, self._batches.processes = trainer.global_rank, trainer.world_size
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the epoch before its first batch is drawn."""
