@@ -107,6 +107,7 @@ def test_seeds_of_one_recipe_are_summarised(tiny_run: RunFolder, faceset_folder:
     assert summary.seeds == (0, 1, 2)
     assert (summary.accuracy_mean, summary.accuracy_sd) == pytest.approx((mean(accuracies), stdev(accuracies)))
     assert over_seeds([three[0], longer], evaluations[:2]) == ()
+    assert over_seeds([three[0], three[0]], evaluations[:2]) == (), "the same seed twice is one seed"
 
 
 def test_accuracy_by_group_and_the_largest_gap() -> None:

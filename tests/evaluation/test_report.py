@@ -185,7 +185,7 @@ def test_what_the_conditions_do_and_cost_is_shown(judged: Judged) -> None:
         gain = f"{100 * under.gain.value:+.1f} {100 * under.gain.low:+.1f} to {100 * under.gain.high:+.1f}"
         assert gain.replace("-", "−") in page.text
     worst = min(judged.results.models[1].stress, key=lambda under: under.gain.value)
-    assert f"mien-s loses most under {worst.score.name}" in page.text
+    assert f"mien-s is hurt most by {worst.score.name}" in page.text
     calm = replace(judged.results, models=tuple(replace(one, stress=()) for one in judged.results.models))
     assert "How steady" not in render(calm, [])
 

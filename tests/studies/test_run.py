@@ -204,7 +204,7 @@ def test_a_folder_keeps_to_one_study(
 def test_faces_that_do_not_fit_are_refused_before_anything_is_written(
     make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="no split 'Train'"):
+    with pytest.raises(DataError, match="takes the split 'Train'"):
         begin(tmp_path / "s", make_study(), data=faceset_folder, changes=["data.train=Train"])
     assert not (tmp_path / "s").exists()
 

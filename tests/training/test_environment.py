@@ -1,7 +1,11 @@
 import subprocess
 from pathlib import Path
 
-from mien.training.environment import git_commit
+import pytest
+import torch
+
+from mien.training.environment import git_commit, moved
+from mien.training.run_folder import RunFolder
 
 
 def _git(folder: Path, *words: str) -> None:
@@ -36,3 +40,12 @@ def test_a_package_installed_inside_somebody_elses_repository_has_no_commit(tmp_
     _git(tmp_path, "add", "their.py")
     _git(tmp_path, "commit", "--quiet", "-m", "theirs")
     assert git_commit(_package(tmp_path)) == "unknown"
+
+
+def test_a_run_hears_what_is_not_as_it_began(tiny_run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = tiny_run.environment()
+    monkeypatch.setattr("mien.training.environment.git_commit", lambda: began["commit"])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: began["threads"])
+    assert moved(began) == ""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert moved(began).endswith(f"may differ: threads {began['threads']}, now 3.")

@@ -47,6 +47,7 @@ def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
         ("network={convs: [{kernel: 3}], affines: []}", "network.convs.0.out is missing"),
         ("optimiser=fast", "optimiser must be `key: value` lines"),
         ("clip_norm=1", "clip_norm does nothing to muon"),
+        ("augmentation.cutout_px=44", "hides the whole face"),
         ("data.validate_on=PrivateTest", "PrivateTest is for reporting"),
         ("seed=[1", "--set seed=\\[1"),
     ],

@@ -287,7 +287,7 @@ def test_weights_that_the_last_batch_ruins_overwrite_no_checkpoint(faceset_folde
     ("changes", "error", "sentence"),
     [
         (["input.face_px=64", "input.view_px=60"], DataError, r"takes faces of \(64, 64\), and drawn has \(48, 48\)"),
-        (["data.train=Train"], DataError, "no split 'Train'"),
+        (["data.train=Train"], DataError, r"takes the split 'Train', and .*PrivateTest; .*--set data\.train=SPLIT"),
         (["network=mien-x"], ModelError, "no network 'mien-x'"),
     ],
 )

@@ -216,12 +216,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def over_seeds(candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> tuple[SeedSummary, ...]:
     """Summarise the runs that have one recipe, but for the seed, and learnt from the same faces."""
-    together: dict[tuple[str, str], list[int]] = {}
+    together: dict[tuple[str, str], dict[int, int]] = {}  # the first run of each seed
     for index, candidate in enumerate(candidates):
         if candidate.run is not None and candidate.provenance is not None:
-            recipe = candidate.run.recipe.model_copy(update={"seed": 0}).sha256()
-            together.setdefault((recipe, candidate.provenance.data_sha256), []).append(index)
-    return tuple(_summarise(candidates, evaluations, members) for members in together.values() if len(members) > 1)
+            recipe = candidate.run.recipe
+            key = (recipe.model_copy(update={"seed": 0}).sha256(), candidate.provenance.data_sha256)
+            together.setdefault(key, {}).setdefault(recipe.seed, index)
+    return tuple(
+        _summarise(candidates, evaluations, [*of_seed.values()]) for of_seed in together.values() if len(of_seed) > 1
+    )
 
 
 def _summarise(

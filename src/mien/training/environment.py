@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,25 @@ def describe_environment(recipe: Recipe, faces: FaceSet, faceset_folder: Path, *
         "threads": torch.get_num_threads(),
         "packages": {name: version(name) for name in PACKAGES},
     }
+
+
+def moved(began: Mapping[str, Any]) -> str:
+    """Return what is not as it was when a run began, as a sentence; "" if it can end with the same weights.
+
+    Args:
+        began: Its environment, as `describe_environment` returned it.
+    """
+    was = {name: began[name] for name in ("commit", "processor", "threads")} | {"torch": began["packages"]["torch"]}
+    now = {
+        "commit": git_commit(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "torch": version("torch"),
+    }
+    changes = [f"{name} {was[name]}, now {now[name]}" for name in was if was[name] != now[name]]
+    if not changes:
+        return ""
+    return f"Not as it began, so the last bits of the weights may differ: {'; '.join(changes)}."
 
 
 def git_commit(package: Path = PACKAGE) -> str:

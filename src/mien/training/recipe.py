@@ -259,6 +259,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _leaves_something_to_see(self) -> "Recipe":
+        if self.augmentation.cutout_px >= self.input.view_px:
+            raise ValueError("augmentation.cutout_px hides the whole face; make it smaller than input.view_px")
+        return self
+
+    @model_validator(mode="after")
     def _clips_where_it_matters(self) -> "Recipe":
         if self.clip_norm is not None and self.optimiser.name == "muon":
             raise ValueError("clip_norm does nothing to muon, whose steps have one length; leave one of them out")

@@ -12,6 +12,7 @@ from mien.models.registry import build
 from mien.training.begin import begin
 from mien.training.callbacks import Watcher
 from mien.training.distillation import cross_fit, teachers_to_train
+from mien.training.environment import moved
 from mien.training.fit import fit
 from mien.training.parallel import ONE_PROCESS, Parallel
 from mien.training.recipe import Recipe
@@ -110,8 +111,11 @@ def resume(
     if faces.sha256 != run.environment()["data_sha256"]:
         raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
     parallel.check(run.recipe)
+    watcher = watcher or Watcher()
+    if changes := moved(run.environment()):
+        watcher.on_preparing(changes)
     with parallel.folder_with(run.path) as path:
-        return _finish(RunFolder(path), faces, watcher or Watcher(), parallel, trackers)
+        return _finish(RunFolder(path), faces, watcher, parallel, trackers)
 
 
 def _finish(
@@ -132,7 +136,12 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
     if recipe.start is not None:
         check_takes_vgg16(network, str(recipe.network))
     faces.check_fits(recipe.input.spec(), f"Recipe {recipe.name}")
-    for split in (recipe.data.train, recipe.data.validate_on):
+    for key, split in recipe.data:
+        if split not in faces.split_names:
+            raise DataError(
+                f"Recipe {recipe.name} takes the split {split!r}, and {faces.name} has {', '.join(faces.split_names)}; "
+                f"name one of them with --set data.{key}=SPLIT, or divide the faces with `mien data split`."
+            )
         faces.split(split)
     targets = recipe.targets
     if (targets.kind != "labels" or targets.vote_share or targets.vote_head) and faces.votes is None:

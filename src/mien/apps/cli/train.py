@@ -36,6 +36,12 @@ def train(
     list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
 ) -> None:
     """Train a network by a recipe."""
+    if resume is not None and (recipe is not None or set_):
+        raise RecipeError("A resumed run keeps its own recipe; give --resume without a recipe and without --set.")
+    if resume is None and not list_ and (recipe is None or data is None):
+        raise RecipeError(
+            "To train, name a recipe and a FaceSet: mien train mien-s --data FACESET (`mien train --list` has all)."
+        )
     with show.needs("train"):
         from mien.training.callbacks import Watcher
         from mien.training.parallel import Parallel
@@ -46,12 +52,6 @@ def train(
     if list_:
         _list_recipes()
         return
-    if resume is None and (recipe is None or data is None):
-        raise RecipeError(
-            "To train, name a recipe and a FaceSet: mien train mien-s --data FACESET (`mien train --list` has all)."
-        )
-    if resume is not None and (recipe is not None or set_):
-        raise RecipeError("A resumed run keeps its own recipe; give --resume without a recipe and without --set.")
     if resume is not None and RunFolder(resume).finished:
         show.err.print(f"{resume} has already finished.")
     parallel = Parallel(devices=devices, nodes=nodes, node=node, leader=leader)
