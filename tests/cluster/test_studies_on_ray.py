@@ -11,8 +11,8 @@ from mien.studies.engine import LocalEngine, StudyWatcher
 from mien.studies.folder import StudyFolder, begin
 from mien.studies.job import Job, Outcome
 from mien.studies.run import run_study
-from mien.training.callbacks import EpochMetrics, Watcher
 from mien.training.run_folder import RunFolder
+from mien.training.watcher import EpochMetrics, Watcher
 from tests.cluster.conftest import kill_who_holds
 from tests.small_study import small_study
 

@@ -21,9 +21,9 @@ from mien.studies.folder import StudyFolder, begin
 from mien.studies.job import Job, Outcome, carry_out
 from mien.studies.run import run_study, unfinished
 from mien.studies.study import Study
-from mien.training.callbacks import StepProgress, Watcher
 from mien.training.run_folder import RunFolder
 from mien.training.train import train_at
+from mien.training.watcher import StepProgress, Watcher
 
 
 def _weights(run: Path) -> dict[str, torch.Tensor]:

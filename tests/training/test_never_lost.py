@@ -13,10 +13,10 @@ import torch
 from filelock import FileLock
 
 from mien.errors import TrainingError
-from mien.training.callbacks import EpochMetrics, Watcher
 from mien.training.recipe import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import resume, train
+from mien.training.watcher import EpochMetrics, Watcher
 from tests.conftest import TINY
 
 EPOCHS = 120

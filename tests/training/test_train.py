@@ -18,12 +18,12 @@ from mien.models.mien_nets import WhitenedStem
 from mien.preprocess import network_input
 from mien.training import module
 from mien.training.batches import Batch, TrainingBatches
-from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
 from mien.training.module import TrainingModule
 from mien.training.optimiser import MuonAndSGD, rate
 from mien.training.recipe import ScheduleSection, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train, train_at
+from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 from tests.conftest import TINY, drawn_faceset
 
 FOLDER = (

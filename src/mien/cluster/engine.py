@@ -18,8 +18,8 @@ from mien.cluster.connection import connected, cpus_of_a_worker
 from mien.errors import TrainingStopped
 from mien.studies.engine import StudyWatcher
 from mien.studies.job import Job, Outcome, carry_out
-from mien.training.callbacks import EpochMetrics, Watcher
 from mien.training.run_folder import RunFolder
+from mien.training.watcher import EpochMetrics, Watcher
 from mien.words import counted
 
 RETRIES = 3  # of a training whose worker died

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mien.studies.job import Job, Outcome, carry_out
-from mien.training.callbacks import Watcher
+from mien.training.watcher import Watcher
 
 
 class StudyWatcher:

@@ -15,9 +15,9 @@ import torch
 from mien.data.faceset import FaceSet, identified, open_faceset
 from mien.errors import MienError
 from mien.studies.job import Job
-from mien.training.callbacks import StepProgress, Watcher
 from mien.training.recipe import Recipe
 from mien.training.train import train_at
+from mien.training.watcher import StepProgress, Watcher
 
 MEASURE_S = 40.0  # in all; with the building of networks around it that is about a minute
 FACES_A_STEP = 64  # a larger batch is measured by this one: per face they cost the same, and a step of VGG16 is long

@@ -15,10 +15,10 @@ import torch
 
 from mien.errors import MienError, TrainingStopped
 from mien.files import written_beside
-from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import train_at
+from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 
 
 class Outcome(StrEnum):

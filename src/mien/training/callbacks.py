@@ -1,91 +1,25 @@
-"""What happens around the steps: the epoch is set, the checkpoint written, the metrics kept, the watcher told."""
+"""What happens around the steps: the epoch is set, the metrics kept and drawn, the watcher told."""
 
 import csv
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EarlyStopping
 
-from mien.errors import OutputError, TrainingError, TrainingStopped
+from mien.errors import TrainingError
 from mien.files import written_beside
 from mien.training.batches import TrainingBatches
 from mien.training.curves import draw_curves
-from mien.training.module import VALIDATION_LOSS
 from mien.training.run_folder import RunFolder
+from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 
 TRY_A_LOWER_RATE = (
     "nothing of this epoch is saved. Try a lower rate, as in --set optimiser.lr=0.02 --set optimiser.muon_lr=0.04."
 )
 CURVES_EVERY_S = 5.0  # a drawing takes about a tenth of a second, as long as some epochs of a tiny network
-
-
-@dataclass(frozen=True, slots=True)
-class EpochMetrics:
-    """One row of metrics.csv.
-
-    Attributes:
-        epoch: Counted from 1.
-        train_loss: Mean over the epoch's augmented faces, with label smoothing.
-        train_accuracy: Share of them right, 0-1.
-        validation_loss: Mean over the validation split, no smoothing, with the running mean of the weights.
-        validation_accuracy: Share right, 0-1, single view, same weights.
-        faces_per_s: Training faces a second, validation not counted.
-        seconds: Wall time of the epoch with its validation.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    faces_per_s: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class StepProgress:
-    """Where a run stands after a step: what a progress bar shows.
-
-    Attributes:
-        step: Steps done of `steps`, over all epochs.
-        steps: Steps there will be.
-        epoch: Epoch under way, counted from 1.
-        epochs: Epochs there will be.
-        loss: Mean loss of this epoch so far.
-        accuracy: Training accuracy of this epoch so far, 0-1.
-        faces_per_s: Faces a second in this epoch so far.
-    """
-
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    loss: float
-    accuracy: float
-    faces_per_s: float
-
-
-class Watcher:
-    """Told of the start, each step and each epoch; does nothing, to be subclassed by whoever shows them."""
-
-    def on_start(self, run: RunFolder) -> None:
-        """Hear of the run folder, before the first step."""
-
-    def on_preparing(self, what: str) -> None:
-        """Hear of work that comes before the first step and takes a while."""
-
-    def on_step(self, progress: StepProgress) -> None:
-        """Hear of a step."""
-
-    def on_epoch(self, metrics: EpochMetrics) -> None:
-        """Hear of an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,92 +181,3 @@ class LearningCurves(pl.Callback):
         if last or self._clock() - self._drawn_s >= CURVES_EVERY_S:
             draw_curves(self._run, self._run.curves_path)
             self._drawn_s = self._clock()
-
-
-class LastCheckpoint(pl.Callback):
-    """Keeps the newest checkpoint, at the end of each epoch."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint; if that fails, the one before is as it was."""
-        _save(trainer, self._run)
-
-
-class StopOnInterrupt(pl.Callback):
-    """Lets Ctrl-C save and end the run between two steps, with word of how to go on; a second one ends it at once."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-        self._asked = False
-        self._before: Any = None
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for Ctrl-C; only the main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
-        self._restore()
-
-    def _restore(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop if asked to, once the weights have moved; after the last batch the end of the epoch is waited for."""
-        if not self._asked or trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return
-        if trainer.world_size == 1:
-            _save(trainer, self._run)
-            kept = "all is kept"
-        else:  # the processes hear of Ctrl-C at different steps, and cannot save together
-            kept = f"{trainer.current_epoch} finished epochs are kept"
-        self._stop(f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, after batch {batch_idx + 1}; {kept}")
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop if asked to; the checkpoint is written by now."""
-        if self._asked:
-            self._stop(f"after epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; all is kept")
-
-    def _stop(self, where: str) -> None:
-        raise TrainingStopped(f"Stopped {where}. Go on with: mien train --resume {self._run.path}")
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop listening."""
-        self._restore()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Stop listening."""
-        self._restore()
-
-
-class StopEarly(EarlyStopping):
-    """Stops when the validation loss has not improved for some epochs.
-
-    It decides before the epoch's checkpoint is written, so that a run that goes on from there has stopped as well.
-    """
-
-    def __init__(self, patience: int) -> None:
-        super().__init__(VALIDATION_LOSS, patience=patience, check_on_train_epoch_end=False)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop at once if the checkpoint says so."""
-        trainer.should_stop = self.wait_count >= self.patience
-
-
-def _save(trainer: pl.Trainer, run: RunFolder) -> None:
-    """Write a checkpoint beside and rename it; of several processes all ask Lightning for it, and the leader writes."""
-    if not trainer.is_global_zero:
-        trainer.save_checkpoint(run.checkpoint_path)
-        return
-    try:
-        with written_beside(run.checkpoint_path) as beside:
-            trainer.save_checkpoint(beside)
-    except RuntimeError as error:  # how torch says that a disk is full
-        raise OutputError(f"Cannot write {run.checkpoint_path}: {error}.") from error

@@ -22,10 +22,10 @@ from mien.data.faceset import FaceSet
 from mien.errors import RecipeError, TrainingError
 from mien.files import written_beside
 from mien.training.begin import begin
-from mien.training.callbacks import Watcher
 from mien.training.fit import fit
 from mien.training.recipe import Recipe, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.watcher import Watcher
 
 
 def teachers_to_train(recipe: Recipe, learn: FaceSet) -> list[Recipe]:

@@ -20,23 +20,17 @@ from mien.models.registry import StartsFromData
 from mien.preprocess import InputSpec, network_input
 from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches, generator
-from mien.training.callbacks import (
-    EpochOrder,
-    LastCheckpoint,
-    LearningCurves,
-    Metrics,
-    StopEarly,
-    StopOnInterrupt,
-    Watcher,
-)
+from mien.training.callbacks import EpochOrder, LearningCurves, Metrics
 from mien.training.hog_cache import hog_of, hog_of_looks
 from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
 from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement, part
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder, network_logits
+from mien.training.stopping import LastCheckpoint, StopEarly, StopOnInterrupt
 from mien.training.targets import make_targets, vote_shares
 from mien.training.trackers import Tracker, open_trackers
+from mien.training.watcher import Watcher
 
 VALIDATION_BATCH = 512
 

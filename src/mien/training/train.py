@@ -10,7 +10,6 @@ from mien.errors import DataError, RecipeError, TrainingError
 from mien.models.pretrained import check_takes_vgg16
 from mien.models.registry import build
 from mien.training.begin import begin
-from mien.training.callbacks import Watcher
 from mien.training.distillation import cross_fit, teachers_to_train
 from mien.training.environment import moved
 from mien.training.fit import fit
@@ -18,6 +17,7 @@ from mien.training.parallel import ONE_PROCESS, Parallel
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
 from mien.training.trackers import Tracker, check_trackers
+from mien.training.watcher import Watcher
 
 
 def train(

@@ -5,7 +5,7 @@ from rich.progress import Progress, TaskID, TextColumn
 from mien.apps.cli import show
 from mien.studies.engine import StudyWatcher
 from mien.studies.job import Job, Outcome
-from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
+from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 
 
 def bars() -> Progress:

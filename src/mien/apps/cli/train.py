@@ -14,9 +14,9 @@ from mien.errors import RecipeError
 from mien.words import counted
 
 if TYPE_CHECKING:
-    from mien.training.callbacks import EpochMetrics, StepProgress, Watcher
     from mien.training.run_folder import RunFolder
     from mien.training.trackers import Tracker
+    from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 
 
 def train(
@@ -43,12 +43,12 @@ def train(
             "To train, name a recipe and a FaceSet: mien train mien-s --data FACESET (`mien train --list` has all)."
         )
     with show.needs("train"):
-        from mien.training.callbacks import Watcher
         from mien.training.parallel import Parallel
         from mien.training.recipe import load_recipe
         from mien.training.run_folder import RunFolder
         from mien.training.train import resume as go_on
         from mien.training.train import train as start
+        from mien.training.watcher import Watcher
     if list_:
         _list_recipes()
         return
@@ -91,7 +91,7 @@ def _list_recipes() -> None:
 
 def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
     """Return a watcher and what must be open around it: a bar in a terminal, plain lines elsewhere."""
-    from mien.training.callbacks import Watcher
+    from mien.training.watcher import Watcher
 
     if not sys.stderr.isatty():
 
