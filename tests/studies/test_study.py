@@ -92,6 +92,8 @@ def test_a_state_before_the_end_needs_a_rate_that_knows_no_end(make_study: Calla
         plan(make_study(), changes=["schedule.warmup=0.1"])
     with pytest.raises(StudyError, match="early_px depends"):
         plan(make_study(), changes=["augmentation.early_px=36"])
+    with pytest.raises(StudyError, match="light_share depends"):
+        plan(make_study(), changes=["augmentation.light_share=0.1"])
     rows = [{"name": "x", "run": "fast", "epochs": 9, "printed": "1%"}]
     tables = [{"title": "T", "columns": [{"name": "A", "measure": "accuracy"}], "rows": rows}]
     with pytest.raises(StudyError, match="after 9 epochs; it is trained for 4"):

@@ -20,7 +20,7 @@ from mien.training import module
 from mien.training.batches import Batch, TrainingBatches
 from mien.training.module import TrainingModule
 from mien.training.optimiser import MuonAndSGD, rate
-from mien.training.recipe import ScheduleSection, load_recipe
+from mien.training.recipe import AugmentationSection, ScheduleSection, load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train, train_at
 from mien.training.watcher import EpochMetrics, StepProgress, Watcher
@@ -486,6 +486,26 @@ def test_the_first_epochs_can_see_smaller_pictures(
     settings = [*TINY, "epochs=5", "augmentation.early_px=32", "augmentation.early_share=0.4"]
     train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
     assert sides == [32] * 8 + [44] * 12
+
+
+def test_the_last_epochs_can_show_faces_as_they_will_be_met(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[AugmentationSection] = []
+    real = module.augment
+
+    def augment(faces: torch.Tensor, mirrored: torch.Tensor, asked: AugmentationSection, *rest: Any) -> torch.Tensor:
+        seen.append(asked)
+        return real(faces, mirrored, asked, *rest)
+
+    monkeypatch.setattr(module, "augment", augment)
+    settings = [*TINY, "epochs=5", "augmentation.light_share=0.4", "augmentation.mixup_alpha=0.2"]
+    recipe = load_recipe("mien-s", settings)
+    train(recipe, data=faceset_folder, out=tmp_path)
+    full = recipe.augmentation
+    light = {"shift_px": full.shift_px / 2, "rotation_deg": full.rotation_deg / 2, "zoom": full.zoom / 2}
+    light |= {"cutout_px": 0, "mixup_alpha": 0}
+    assert seen == [full] * 12 + [full.model_copy(update=light)] * 8
 
 
 def test_votes_can_be_answered_by_a_second_head(tmp_path: Path) -> None:

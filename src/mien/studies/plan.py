@@ -116,8 +116,10 @@ def _check_stages(study: Study, of: str, recipe: Recipe) -> None:
             f"Study {study.name} has a row of {of} before its end, and the rate of recipe {recipe.name} depends on how "
             f"long the whole is ({schedule.name}, warmup {schedule.warmup:g}); a shorter training is one of its own."
         )
-    if recipe.augmentation.early_px is not None:
+    augmentation = recipe.augmentation
+    if augmentation.early_px is not None or augmentation.light_share:
+        key = "early_px" if augmentation.early_px is not None else "light_share"
         raise StudyError(
-            f"Study {study.name} has a row of {of} before its end, and augmentation.early_px depends on how long the "
+            f"Study {study.name} has a row of {of} before its end, and augmentation.{key} depends on how long the "
             "whole is; a shorter training is one of its own."
         )

@@ -56,16 +56,17 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """Return the loss of one batch, and how many of its faces were right."""
         recipe = self._recipe
+        augmentation = recipe.augmentation.at(self.current_epoch, recipe.epochs)
         draws = torch.Generator().manual_seed(batch.seed)
         targets, classes = batch.targets, batch.targets.shape[1]
-        early = self.current_epoch < recipe.augmentation.early_share * recipe.epochs
-        view_px = (recipe.augmentation.early_px if early else None) or self._spec.view_px
+        early = self.current_epoch < augmentation.early_share * recipe.epochs
+        view_px = (augmentation.early_px if early else None) or self._spec.view_px
         # In single precision also where the network runs in bf16: coordinates in bf16 are off by up to 0.04 pixels.
         with torch.autocast(self.device.type, enabled=False):
-            inputs = augment(batch.faces_u8, batch.mirrored, recipe.augmentation, self._spec, draws, view_px)
+            inputs = augment(batch.faces_u8, batch.mirrored, augmentation, self._spec, draws, view_px)
             if recipe.targets.kind == "drawn":
                 targets = F.one_hot(torch.multinomial(targets.cpu(), 1, generator=draws)[:, 0], classes).to(targets)
-            inputs, both = mix(inputs, torch.cat([targets, batch.votes], dim=1), recipe.augmentation, draws)
+            inputs, both = mix(inputs, torch.cat([targets, batch.votes], dim=1), augmentation, draws)
             targets, votes = both[:, :classes], both[:, classes:]
         torch.manual_seed(draw_seed(batch.seed, DROPOUT))  # dropout draws from torch's own generator
         outputs = self._forward(inputs.contiguous(memory_format=torch.channels_last), *batch.features).float()

@@ -123,6 +123,16 @@ class AugmentationSection(Section):
     progressive resizing). Only for networks that take any size."""
     early_share: Share = 0.4
     """Share of the epochs that do."""
+    light_share: Share = 0.0
+    """Share of the epochs, at the end, in which faces look more as they will be met: moved half as far, and neither
+    covered nor mixed (as in YOLOX, Ge et al. 2021)."""
+
+    def at(self, epoch: int, epochs: int) -> "AugmentationSection":
+        """Return what is done in an epoch, counted from 0, of so many."""
+        if epochs - epoch > self.light_share * epochs:
+            return self
+        half = {name: getattr(self, name) / 2 for name in ("shift_px", "rotation_deg", "zoom")}
+        return self.model_copy(update=half | {"cutout_px": 0, "mixup_alpha": 0.0})
 
     @property
     def only_mirrors(self) -> bool:
