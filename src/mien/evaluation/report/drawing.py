@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 SIZE_IN = (4.3, 3.1)  # small, since a phone shows it at this width, and letters shrink with a figure
 INK, LINE = "#000001", "#000002"  # stand for var(--ink) and var(--line)
@@ -83,9 +83,9 @@ def new_figure(height_in: float = SIZE_IN[1]) -> Figure:
 
 
 def percent_scale(*scales: Axis) -> None:
-    """Label axes of shares in per cent."""
+    """Label axes of shares in per cent, with as many decimals as the ticks have."""
     for scale in scales:
-        scale.set_major_formatter(PercentFormatter(1, decimals=0))
+        scale.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 6):g}%"))
 
 
 def as_svg(figure: Figure) -> str:
