@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from mien.errors import ClusterError
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
 from tests.cluster.conftest import kill_who_holds
@@ -70,4 +71,31 @@ def test_a_file_that_cannot_be_read_leaves_nothing(mien: Mien, media: Path, tmp_
     code, _, err = mien("read", "broken.jpg", "--engine", "ray", "--out", "no.parquet")
     assert code == 2
     assert "broken.jpg is not a picture" in err
+    assert not list(tmp_path.glob("*no.parquet*"))
+
+
+def test_a_worker_that_cannot_begin_says_why(
+    mien: Mien, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*arguments: object) -> None:
+        raise ModuleNotFoundError("No module named 'mien'")
+
+    monkeypatch.setattr("mien.cluster.reading._read", read)
+    code, _, err = mien("read", media / "a.jpg", media / "b.jpg", "--engine", "ray", "--out", "no.parquet")
+    assert code == 1
+    for name in ("a.jpg", "b.jpg"):
+        assert f"{name}: ModuleNotFoundError: No module named 'mien'" in " ".join(err.split())
+    assert not list(tmp_path.glob("*no.parquet*"))
+
+
+def test_a_cluster_that_is_not_there_leaves_nothing(
+    mien: Mien, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connected(address: str) -> None:
+        raise ClusterError(f"There is no Ray cluster at {address}.")
+
+    monkeypatch.setattr("mien.cluster.reading.connected", connected)
+    options = ("--engine", "ray", "--address", "10.0.0.1:6379", "--out", "no.parquet")
+    code, _, err = mien("read", media, *options)
+    assert (code, "There is no Ray cluster at 10.0.0.1:6379" in err) == (2, True)
     assert not list(tmp_path.glob("*no.parquet*"))

@@ -19,6 +19,7 @@ from mien.studies.compare import make_report
 from mien.studies.compared import Cell, Report
 from mien.studies.engine import LocalEngine
 from mien.studies.folder import StudyFolder, begin
+from mien.studies.job import Outcome
 from mien.studies.report import words
 from mien.studies.report.page import render
 from mien.studies.report.write import write_study_report
@@ -159,7 +160,7 @@ def test_scaled_numbers_are_marked_everywhere(
     html, markdown = (tmp_path / "r" / "report.html").read_text(), (tmp_path / "r" / "report.md").read_text()
     for text in (_text(html), markdown):
         assert "Every training was cut to 0.5 of the study's epochs." in text
-        assert text.count("‡") == 2 * 3 + 1 + 2 + 1, "three rows twice, the claim, two trainings, what it means"
+        assert text.count("‡") == 2 * 3 + 1 + 2 * 2 + 1, "rows and trainings twice, the claim, what it means"
     assert "after 2 of 4 epochs" in report.tables[0].sentences[0]
 
 
@@ -264,6 +265,20 @@ def test_private_test_is_looked_at_when_asked_for_once_and_logged(
     assert cell(look=True) == cell(look=False) == seen, "what was seen is kept"
     with (tmp_path / "results" / "private_test_log.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 1, "and not looked at again"
+    with (folder.run_path(folder.trainings[0]).parent / best / "checkpoints" / "last.ckpt").open("ab") as file:
+        file.write(b"other weights")
+    assert cell(look=False).missing == "PrivateTest not looked at", "what is kept was of other weights"
+
+
+def test_who_was_given_up_cannot_win_and_is_not_waited_for(
+    done: StudyFolder, make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    study = make_study(winners={"best": {"among": "*"}})
+    folder = begin(tmp_path / "s", study, data=faceset_folder)
+    shutil.copytree(done.path / "runs" / "slow", folder.path / "runs" / "slow")
+    assert make_report(folder).winners["best"] == "chosen when all have finished; not yet: 1"
+    folder.jobs(1)[1].note_problem(Outcome.GIVEN_UP, "it lagged behind.")
+    assert make_report(folder).winners["best"] == "slow after 4 epochs"
 
 
 def _tables(make_study: Callable[..., Study]) -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mien.errors import DataError, StudyError, TrainingStopped
+from mien.studies.compare import make_report
 from mien.studies.engine import LocalEngine, StudyWatcher
 from mien.studies.estimate import timed
 from mien.studies.folder import StudyFolder, begin
@@ -61,6 +62,23 @@ def test_a_state_before_the_end_is_what_a_shorter_training_ends_with(done: Study
     losses = [[row["train_loss"] for row in RunFolder(path).metrics()] for path in (half, alone.path)]
     assert losses[0] == losses[1]
     assert not _same(half, done.path / "runs" / "fast")
+
+
+def test_a_state_that_is_asked_for_later_is_trained_then(done: StudyFolder, tmp_path: Path) -> None:
+    later = tmp_path / "s"
+    shutil.copytree(done.path, later)
+    shutil.rmtree(later / "runs" / "fast-after-2")
+    assert run_study(StudyFolder(later), engine=LocalEngine()) == []
+    assert _same(later / "runs" / "fast-after-2", done.path / "runs" / "fast-after-2")
+
+
+def test_a_study_is_carried_out_by_one_process_at_a_time(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    folder = begin(tmp_path / "s", make_study(), data=faceset_folder)
+    with folder.locked(), pytest.raises(StudyError, match="Another process is carrying out the study in"):
+        run_study(folder, engine=LocalEngine())
+    assert [folder.state(training) for training in folder.trainings] == ["not begun"] * 2
 
 
 def test_what_has_finished_is_skipped(done: StudyFolder, faceset_folder: Path) -> None:
@@ -147,6 +165,7 @@ def test_no_training_begins_that_would_not_end_in_time(
     jobs = [replace(job, deadline_s=1000.0, epoch_s=30.0) for job in folder.jobs(1)]
     assert jobs[0].time_left_s() == 4 * 30
     assert carry_out(jobs[0], Watcher(), clock=lambda: 881.0) is Outcome.LEFT
+    assert carry_out(replace(jobs[0], epoch_s=None), Watcher(), clock=lambda: 0.0) is Outcome.LEFT, "nobody knows"
     assert not jobs[0].path.exists()
     assert carry_out(jobs[0], Watcher(), clock=lambda: 879.0) is Outcome.FINISHED
     assert jobs[0].time_left_s() == 0
@@ -193,6 +212,14 @@ def test_a_folder_keeps_to_one_study(
     shutil.copytree(done.path / "runs" / "slow", changed.path / "runs" / "fast")
     with pytest.raises(StudyError, match="fast was trained by another recipe than study small now says"):
         unfinished(changed)
+    before = (changed.path / "study.yaml").read_bytes()
+    edited = make_study(variants={"slow": {"set": {"label_smoothing": 0.2}}, "fast": {}})
+    for now in (edited, make_study()):
+        with pytest.raises(StudyError, match="was trained by another recipe"):
+            begin(changed.path, now, data=faceset_folder)
+    with pytest.raises(StudyError, match="was trained by another recipe"):
+        make_report(changed)
+    assert (changed.path / "study.yaml").read_bytes() == before
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(StudyError, match="is there and holds no study"):

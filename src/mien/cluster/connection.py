@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # no table of an experiment on
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # run folders hold the metrics
 
 import ray  # noqa: E402  # it reads the environment when it is imported
+from ray.exceptions import RayTaskError  # noqa: E402
 
 from mien.errors import ClusterError  # noqa: E402
 
@@ -52,3 +53,8 @@ def cpus_of_a_worker(wanted: int) -> int:
     """Return how many processors a worker may ask for: those wanted, or all that the largest machine has."""
     most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
     return max(1, min(wanted, int(most)))
+
+
+def last_line(error: RayTaskError) -> str:
+    """Return what went wrong in a worker: the last line of its traceback."""
+    return str(error).strip().splitlines()[-1]

@@ -12,9 +12,10 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from mien.cluster.connection import connected, cpus_of_a_worker
+from mien.cluster.connection import connected, cpus_of_a_worker, last_line
 from mien.errors import TrainingStopped
 from mien.studies.engine import StudyWatcher
 from mien.studies.job import Job, Outcome, carry_out
@@ -23,6 +24,7 @@ from mien.training.watcher import EpochMetrics, Watcher
 from mien.words import counted
 
 RETRIES = 3  # of a training whose worker died
+GRACE = 10  # `stop_hopeless` looks first when a tenth of the epochs are done, then each time they have doubled
 SCORE, TIME = "validation_accuracy", "epoch"
 
 
@@ -35,7 +37,8 @@ class RayEngine:
         Args:
             storage: Folder for what Tune writes down of its trials.
             address: Of the cluster; None for this machine alone.
-            stop_hopeless: Whether trainings that lag behind the others are ended early (ASHA, Li et al. 2020).
+            stop_hopeless: Whether those of the worse half by then are ended after a tenth of the epochs, and each time
+                they have doubled (ASHA, Li et al. 2020).
         """
         self._storage = storage
         self._address = address
@@ -82,7 +85,14 @@ class RayEngine:
         if not self._stop_hopeless:
             return FIFOScheduler()
         longest = max(job.recipe.epochs for job in jobs)
-        return AsyncHyperBandScheduler(time_attr=TIME, metric=SCORE, mode="max", max_t=longest + 1, grace_period=1)
+        return AsyncHyperBandScheduler(
+            time_attr=TIME,
+            metric=SCORE,
+            mode="max",
+            max_t=longest + 1,
+            grace_period=max(1, longest // GRACE),
+            reduction_factor=2,
+        )
 
 
 def _anywhere(job: Job) -> Job:
@@ -166,9 +176,11 @@ class Told(tune.Callback):
             self._end(name, Outcome.GIVEN_UP)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Hear of a trial whose worker died too often."""
+        """Hear of a worker that died, or could not begin, too often; a training's own errors are noted by itself."""
         name = _name_of(trial)
-        self._jobs[name].note_problem(Outcome.FAILED, f"its worker died {RETRIES + 1} times.")
+        error = trial.get_pickled_error()
+        cause = last_line(error) if isinstance(error, RayTaskError) else "its worker died"
+        self._jobs[name].note_problem(Outcome.FAILED, f"{cause} ({RETRIES + 1} times).")
         self._end(name, Outcome.FAILED)
 
     def _end(self, name: str, outcome: Outcome) -> None:

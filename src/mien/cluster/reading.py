@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
-from mien.cluster.connection import connected
+from mien.cluster.connection import connected, last_line
 from mien.errors import InputError, MienError, OutputError
 from mien.files import check_writable
 from mien.reading.reader import Reader, ReadSummary
@@ -48,6 +48,8 @@ class DataSet:
         """
         if path.is_file():
             raise OutputError(f"Cannot write {path}: it is a file, and with --engine ray it becomes a folder.")
+        if not path.is_dir():
+            check_writable(path)
         self._path = path
         self._parts = path.with_name(f".{path.name}.parts")
 
@@ -58,8 +60,6 @@ class DataSet:
 
     def begin(self) -> None:
         """Make the hidden folder, or take the one that an earlier reading left."""
-        if not self._path.is_dir():
-            check_writable(self._path)
         try:
             (self._path if self.finished else self._parts).mkdir(exist_ok=True)
         except OSError as error:
@@ -106,11 +106,11 @@ def read_over_cluster(
     """
     data_set, reader = DataSet(out), Reader(**options)
     wanted = {file: reader.settings([file]) for file in files}
-    data_set.begin()
     open_ = [file for file in files if not _is_there(data_set.part(file), wanted[file], out)]
     summary = ReadSummary(files=len(files) - len(open_))
     if open_:
         with connected(address):
+            data_set.begin()
             # By its name: "auto" may mean another detector on another machine.
             for found in _results(open_, data_set, wanted, {**options, "detector": reader.detector.name}):
                 summary.frames += found.frames
@@ -139,6 +139,8 @@ def _results(
         file = waiting.pop(done)
         try:
             yield ray.get(done)
+        except RayTaskError as error:  # not retried: it would go wrong again
+            yield FileRead(failure=f"{file}: {last_line(error)}")
         except RayError:
             yield FileRead(failure=f"{file}: its worker died {RETRIES + 1} times while reading it.")
 

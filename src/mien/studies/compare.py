@@ -22,7 +22,11 @@ def make_report(folder: StudyFolder, *, look_at_private_test: bool = False) -> R
     Args:
         folder: The study, finished or not.
         look_at_private_test: Whether looks that have not been taken yet may be; each is logged.
+
+    Raises:
+        StudyError: A run folder was trained by another recipe than the study's.
     """
+    folder.check_trained_by(folder.trainings)
     study, measured = folder.study, Measured(folder, look_at_private_test=look_at_private_test)
     tables = tuple(_table(table, measured) for table in study.tables)
     trainings = tuple(_trained(folder, measured))

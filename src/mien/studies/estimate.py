@@ -57,7 +57,9 @@ def timed(
     progress: Callable[[str, float], None] = lambda what, share: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Job]:
-    """Return jobs with the time that an epoch of them takes on this machine; None where a training cannot start.
+    """Return jobs with the time that an epoch of them takes on this machine.
+
+    It is None where a training cannot start, and where teachers would have to be trained first.
 
     Args:
         jobs: Trainings on one FaceSet.
@@ -72,7 +74,7 @@ def timed(
     step_s: dict[str, float | None] = {}
     for number, (key, job) in enumerate(distinct.items()):
         progress(f"Measuring {job.name}", number / len(distinct))
-        step_s[key] = _face_s(job, faces, measure_s / len(distinct), clock)
+        step_s[key] = None if job.recipe.teachers else _face_s(job, faces, measure_s / len(distinct), clock)
     progress("Measured", 1.0)
     return [replace(job, epoch_s=_epoch_s(job.recipe, faces, step_s[_key(job.recipe)])) for job in jobs]
 

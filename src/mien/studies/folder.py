@@ -12,7 +12,8 @@ studies/barbagallo/
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,19 +96,40 @@ class StudyFolder:
             StudyError: A run folder was trained by another recipe than the study's.
         """
         jobs = []
+        self.check_trained_by(self.trainings)
         for training in self.trainings:
             path = self.run_path(training)
-            if path.is_dir() and RunFolder(path).recipe != training.recipe:
-                raise StudyError(
-                    f"{path} was trained by another recipe than study {self.study.name} now says; give another folder "
-                    "with --out, or delete that one."
-                )
             stages = sorted({stage.scaled for stage in training.stages} - {training.recipe.epochs})
             problem = self.problem_path(training)
             jobs.append(
                 Job(training.name, path, training.recipe, self.faceset_path, tuple(stages), problem, threads=threads)
             )
         return jobs
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from carrying out this study.
+
+        Raises:
+            StudyError: Another one does.
+        """
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise StudyError(
+                f"Another process is carrying out the study in {self.path}; `mien study status` shows how far it is."
+            ) from None
+
+    def check_trained_by(self, trainings: Sequence[Planned]) -> None:
+        """Raise StudyError if a run folder was trained by another recipe than these trainings have for it."""
+        for training in trainings:
+            path = self.run_path(training)
+            if path.is_dir() and RunFolder(path).recipe != training.recipe:
+                raise StudyError(
+                    f"{path} was trained by another recipe than study {self.study.name} now says; give another folder "
+                    "with --out, or delete that one."
+                )
 
     def state(self, training: Planned) -> str:
         """Return in a few words where a training stands."""
@@ -150,7 +172,9 @@ def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: 
     faces = open_faceset(data)
     settings = Settings(str(data.resolve()), faces.sha256, scale, tuple(changes))
     if is_study_folder(path):
-        _check_same(StudyFolder(path), study, settings)
+        begun = StudyFolder(path)
+        _check_same(begun, study, settings)
+        begun.check_trained_by(trainings)
     elif path.exists() and any(path.iterdir() if path.is_dir() else [path]):
         raise StudyError(f"{path} is there and holds no study; give another folder with --out.")
     own = path / "faces.faceset"

@@ -96,15 +96,17 @@ def carry_out(job: Job, watcher: Watcher, clock: Callable[[], float] = time.time
     Raises:
         TrainingStopped: Ctrl-C.
     """
-    time_left_s = job.time_left_s()
-    if job.deadline_s is not None and clock() + (time_left_s or 0.0) > job.deadline_s:
-        return Outcome.LEFT
+    if job.deadline_s is not None:
+        time_left_s = job.time_left_s()
+        if time_left_s is None or clock() + time_left_s > job.deadline_s:
+            return Outcome.LEFT
     job.problem_path.unlink(missing_ok=True)
     torch.set_num_threads(job.threads)
     try:
         train_at(job.path, job.recipe, data=job.data, watcher=KeepStages(job, watcher))
-        for epochs in job.stages:
-            train_at(job.stage_path(epochs), job.recipe, data=job.data)  # nothing is left but its predictions
+        for epochs in job.stages:  # where one was kept, nothing is left to do but its predictions
+            recipe = job.recipe.model_copy(update={"epochs": epochs})
+            train_at(job.stage_path(epochs), recipe, data=job.data)
     except TrainingStopped:
         raise
     except Exception as error:

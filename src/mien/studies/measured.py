@@ -19,7 +19,7 @@ from mien.evaluation.evaluate import evaluate
 from mien.evaluation.metrics import Evaluation, score
 from mien.evaluation.private_log import PRIVATE_TEST
 from mien.evaluation.results import read_results
-from mien.files import written_beside
+from mien.files import sha256, written_beside
 from mien.studies.folder import StudyFolder
 from mien.studies.plan import Planned
 from mien.training.run_folder import RunFolder
@@ -38,7 +38,8 @@ class Scored:
         train_loss: Of the last epoch.
         seconds: Of all epochs together, with their validation.
         epochs: Epochs trained.
-        of_epochs: Epochs of the study; more, where it is scaled.
+        of_epochs: Epochs of the study.
+        scaled: Whether fewer than these were to be trained.
     """
 
     name: str
@@ -50,11 +51,7 @@ class Scored:
     seconds: float
     epochs: int
     of_epochs: int
-
-    @property
-    def scaled(self) -> bool:
-        """Whether it was trained for fewer epochs than the study says."""
-        return self.epochs != self.of_epochs
+    scaled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class Measured:
         """
         self._folder = folder
         self._looks = look_at_private_test
-        self._known: dict[tuple[Path, str | None], Scored | Missing] = {}
+        self._known: dict[tuple[str, int, str | None], Scored | Missing] = {}
         self._by_name: dict[str, list[Planned]] = {}
         for training in folder.trainings:
             self._by_name.setdefault(training.of, []).append(training)
@@ -104,7 +101,10 @@ class Measured:
         return [self.scored(_state(training, epochs), split) for training in self._by_name[run]]
 
     def winner(self, name: str) -> State | Missing:
-        """Return the state with the highest accuracy on its validation faces, the first of equals."""
+        """Return the state with the highest accuracy on its validation faces, the first of equals.
+
+        Trainings that have failed or were given up do not take part; all others are waited for.
+        """
         among = self._folder.study.winners[name].among
         states = [
             _state(training, epochs)
@@ -113,21 +113,24 @@ class Measured:
             for epochs in (*(stage.epochs for stage in training.stages), None)
         ]
         scores = [(state, self.scored(state, None)) for state in states]
-        failed = {s.training.name for s, _ in scores if self._folder.state(s.training).startswith("failed")}
         known = [(state, found) for state, found in scores if isinstance(found, Scored)]
-        waiting = {s.training.name for s, found in scores if isinstance(found, Missing)} - failed
+        waiting = {
+            state.training.name
+            for state, found in scores
+            if isinstance(found, Missing) and not self._folder.problem_path(state.training).is_file()
+        }
         if waiting or not known:
             return Missing(f"chosen when all have finished; not yet: {len(waiting)}")
         return max(known, key=lambda item: item[1].evaluation.accuracy)[0]
 
     def scored(self, state: State, split: str | None) -> Scored | Missing:
         """Return the scores of one state on one split."""
-        path = self._folder.run_path(state.training, state.scaled)
         if split == state.training.recipe.data.validate_on:
             split = None
-        if (path, split) not in self._known:
-            self._known[path, split] = self._score(state, path, split)
-        return self._known[path, split]
+        key = state.training.name, state.epochs, split
+        if key not in self._known:
+            self._known[key] = self._score(state, self._folder.run_path(state.training, state.scaled), split)
+        return self._known[key]
 
     def called(self, run: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """Return what a run of each seed called the validation faces, (seeds, N), and what they are, (N,).
@@ -176,12 +179,13 @@ class Measured:
             seconds=sum(float(row["seconds"]) for row in rows),
             epochs=len(rows),
             of_epochs=state.epochs,
+            scaled=state.scaled < state.epochs,
         )
 
     def _look(self, path: Path, split: str) -> tuple[Evaluation, Interval] | Missing:
         """Return a run's scores on other faces than it validates on: kept, or evaluated now and kept."""
         kept = self._folder.path / "looks" / f"{path.name}-on-{split}.json"
-        if not kept.is_file():
+        if not kept.is_file() or not _is_of(kept, RunFolder(path)):
             if split == PRIVATE_TEST and not self._looks:
                 return Missing(f"{PRIVATE_TEST} not looked at")
             if split not in open_faceset(self._folder.faceset_path).split_names:
@@ -191,6 +195,11 @@ class Measured:
                 beside.write_text(results.to_json(), encoding="utf-8")
         (one,) = read_results(kept).models
         return one.evaluation, one.macro_f1
+
+
+def _is_of(kept: Path, run: RunFolder) -> bool:
+    """Return whether a kept look is at a run's weights; without the weights nobody can tell, and it stays."""
+    return not run.checkpoint_path.is_file() or read_results(kept).models[0].sha256 == sha256(run.checkpoint_path)
 
 
 def _state(training: Planned, epochs: int | None) -> State:

@@ -41,7 +41,7 @@ def run_study(
         The trainings that have not finished.
 
     Raises:
-        StudyError: A run folder was trained by another recipe than the study's.
+        StudyError: A run folder was trained by another recipe than the study's, or another process is carrying it out.
         TrainingStopped: Ctrl-C; the same command goes on.
     """
     begun_s = time.time()
@@ -50,7 +50,8 @@ def run_study(
         jobs = estimate.timed(jobs, measure_s=min(estimate.MEASURE_S, budget_s / MEASURED_PART), progress=progress)
         jobs = [replace(job, deadline_s=begun_s + budget_s) for job in jobs]
     try:
-        engine.carry_out(jobs, watcher or StudyWatcher())
+        with folder.locked():
+            engine.carry_out(jobs, watcher or StudyWatcher())
     except (TrainingStopped, KeyboardInterrupt) as stop:
         finished = len(folder.trainings) - len(unfinished(folder, threads))
         raise TrainingStopped(

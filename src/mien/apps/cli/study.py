@@ -223,9 +223,11 @@ def _print_plan(folder: "StudyFolder", jobs: "list[Job]", threads: int) -> None:
 
 
 def _print_states(folder: "StudyFolder") -> None:
+    from mien.studies.report.words import SCALED
     from mien.training.run_folder import RunFolder
 
-    scaled = "" if folder.settings.scale == 1 else f", {folder.settings.scale:g} of the epochs"
+    scale = folder.settings.scale
+    scaled = "" if scale == 1 else f", {scale:g} of the epochs; {SCALED} marks what is not the paper's experiment"
     show.out.print(f"{folder.path}: {folder.study.name}{scaled}", soft_wrap=True)
     table = Table(show.whole("run", [training.name for training in folder.trainings]), "epochs", "accuracy", "state")
     for training in folder.trainings:
@@ -235,7 +237,7 @@ def _print_states(folder: "StudyFolder") -> None:
         table.add_row(
             training.name,
             f"{len(run.metrics()) if run else 0} of {training.recipe.epochs}",
-            "" if accuracy is None else show.percent(accuracy),
+            "" if accuracy is None else show.percent(accuracy) + (f" {SCALED}" if training.scaled else ""),
             folder.state(training),
         )
     show.out.print(table)

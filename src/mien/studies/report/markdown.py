@@ -15,6 +15,7 @@ def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
     if scaled := words.scaled_runs(report):
         lines += [f"**Scaled.** {scaled}", ""]
     lines += [words.verdict(report), ""]
+    lines += [HOW_TO_READ, ""] if report.tables else []
     lines += _items([*words.collapsed(report), *words.unfinished(report)])
     for table in report.tables:
         lines += [f"## {table.title}", "", *_table(table), "", _note(table), ""]
@@ -66,7 +67,7 @@ def _cells(column: Column, cell: Cell) -> list[str]:
 def _note(table: ComparedTable) -> str:
     missing = missing_of(table)
     faces = f"Ours: {behind(table)}, ± one standard error." if behind(table) else ""
-    parts = [table.note or "", faces, HOW_TO_READ, f"–: {'; '.join(missing)}." if missing else ""]
+    parts = [table.note or "", faces, f"–: {'; '.join(missing)}." if missing else ""]
     return " ".join(filter(None, parts))
 
 
@@ -95,7 +96,7 @@ def _trainings(report: Report) -> list[str]:
         else:
             mark = f" {words.SCALED}" if one.scored.scaled else ""
             row += [f"{one.epochs} of {one.of_epochs}", f"{one.seconds / 60:.1f}"]
-            row += [f"{accuracy(one.scored.evaluation)}{mark}", share(one.scored.macro_f1.value)]
+            row += [f"{accuracy(one.scored.evaluation)}{mark}", f"{share(one.scored.macro_f1.value)}{mark}"]
         rows.append(row)
     return _grid(["run", "recipe", "state", "epochs", "minutes", "accuracy", "macro F1"], rows, names=3)
 

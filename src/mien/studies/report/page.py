@@ -14,8 +14,9 @@ from mien.studies.study import Column
 from mien.words import counted
 
 HOW_TO_READ = (
-    "Differences of shares have the 95 % interval of two shares of independent faces "
-    "(Newcombe), those of macro F1 our bootstrap interval; bold where it leaves out zero."
+    "Differences of shares have the 95 % interval of two shares of independent faces (Newcombe; of a class, with as "
+    "many faces as the paper prints, else our share of its faces), those of macro F1 our bootstrap interval, as if the "
+    "paper's had none; bold where it leaves out zero. Another seed and the paper's rounding are not in it."
 )
 
 
