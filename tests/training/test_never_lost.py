@@ -71,17 +71,41 @@ def test_a_run_killed_five_times_ends_with_the_same_weights(
     last = _start(["--resume", str(killed)], threads, log)
     assert last.wait() == 0, log.read_text()
 
-    expected, found = (
-        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-        for folder in (tmp_path / "tiny-001", killed)
-    )
+    _assert_the_same(tmp_path / "tiny-001", killed)
+
+
+def test_a_run_killed_in_its_teachers_and_in_itself_ends_with_the_same_weights(
+    faceset_folder: Path, tmp_path: Path
+) -> None:
+    few = [*TINY, "epochs=12", "precision=fp32"]
+    teacher = tmp_path / "teacher.yaml"
+    teacher.write_text(load_recipe("mien-s", [*few, "name=teacher"]).to_yaml())
+    settings = [*few, f"teachers=[{teacher}]", "folds=2"]
+    arguments = ["mien-s", "--data", str(faceset_folder), "--out", str(tmp_path)]
+    arguments += [word for setting in settings for word in ("--set", setting)]
+    log = tmp_path / "log.txt"
+    assert _start(arguments, 1, log).wait() == 0, log.read_text()
+
+    killed, draws = tmp_path / "tiny-002", random.Random(0)
+    for part in (killed / "teachers" / "teacher-fold-1-of-2", killed / "teachers" / "teacher-fold-2-of-2", killed):
+        process = _start(["--resume", str(killed)] if killed.is_dir() else arguments, 1, log)
+        _wait_for_epoch(part, draws.randrange(1, 9), process)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, log.read_text()
+    assert _start(["--resume", str(killed)], 1, log).wait() == 0, log.read_text()
+    _assert_the_same(tmp_path / "tiny-001", killed)
+    assert (killed / "answers.npy").read_bytes() == (tmp_path / "tiny-001" / "answers.npy").read_bytes()
+
+
+def _assert_the_same(whole: Path, killed: Path) -> None:
+    expected, found = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (whole, killed))
     for state in ("state_dict", "current_model_state"):
         for name, value in expected[state].items():
             assert torch.equal(value, found[state][name]), f"{state} {name}"
-    assert [row["epoch"] for row in RunFolder(killed).metrics()] == [str(n) for n in range(1, EPOCHS + 1)]
-    for column in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
-        rows = [[row[column] for row in RunFolder(folder).metrics()] for folder in (tmp_path / "tiny-001", killed)]
+    for column in ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+        rows = [[row[column] for row in RunFolder(run).metrics()] for run in (whole, killed)]
         assert rows[0] == rows[1], column
+    assert len(RunFolder(killed).metrics()) == RunFolder(killed).recipe.epochs
     assert not list(killed.rglob("*.part*")), "what was half-written at a kill is cleared away"
 
 
