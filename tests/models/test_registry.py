@@ -61,3 +61,20 @@ def test_the_stem_whitens() -> None:
     assert np.abs(covariance - np.diag(variances)).max() < 0.02
     assert variances.max() == pytest.approx(1, abs=0.01)
     np.testing.assert_array_equal(stem.weight[:16].numpy(), -stem.weight[16:].numpy())
+
+
+def test_the_stem_does_not_enlarge_the_rounding_of_grey_faces_as_rgb() -> None:
+    rows = np.random.default_rng(0).normal(size=(64, 1, 44, 44)).cumsum(-1).cumsum(-2)
+    grey = torch.from_numpy(rows / rows.std()).float()
+    noise = torch.from_numpy(np.random.default_rng(1).normal(scale=0.02, size=(64, 3, 44, 44))).float()
+    for inputs, filters in ((grey.expand(-1, 3, -1, -1), 16), (grey + noise, 48)):
+        stem = WhitenedStem(3, size=4, stride=4)
+        stem.fit(inputs)
+        seen = stem.weight[:48].flatten(1).norm(dim=1) > 0
+        assert int(seen.sum()) == filters, "what is there is whitened, however faint"
+        with torch.no_grad():
+            exact = stem(inputs)[:, :48]
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                rounded = stem(inputs)[:, :48].float()
+        noise_std, std = (rounded - exact).std(dim=(0, 2, 3)), exact.std(dim=(0, 2, 3))
+        assert (noise_std <= 0.5 * std).all(), "no filter shows rounding rather than faces"

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from mien.models.convolution import Conv2d
 from mien.models.registry import register
 
+ROUNDING = 2.0**-16  # variance that bf16's rounding adds to a patch, as a share of its values' mean square
 LOGIT_SCALE = 0.25  # with unit-scale filters, unscaled logits diverge at the rates that work best
 
 
@@ -35,7 +36,10 @@ class WhitenedStem(nn.Conv2d):
         covariance = patches.T @ patches / len(patches)
         variances, directions = torch.linalg.eigh(covariance)
         # 5e-4 as in Jordan 2024: without it the faintest directions would be noise, enlarged.
-        filters = (directions / (variances + 5e-4).sqrt()).T.reshape(-1, inputs.shape[1], size, size)
+        directions = directions / (variances + 5e-4).sqrt()
+        # Grey faces as RGB have directions without any variance: there bf16's rounding would be enlarged, and learnt.
+        directions[:, variances < ROUNDING * patches.square().mean()] = 0
+        filters = directions.T.reshape(-1, inputs.shape[1], size, size)
         self.weight.copy_(torch.cat([filters, -filters]))
 
 
