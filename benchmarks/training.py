@@ -37,7 +37,8 @@ from mien.preprocess import network_input
 from mien.training.environment import native_bf16
 from mien.training.memory import keep_freed_memory
 from mien.training.optimiser import make_optimiser
-from mien.training.recipe import Recipe, load_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.train import train
 
 FACES = 12 * 256

@@ -23,7 +23,7 @@ from mien.training.batches import TrainingBatches
 from mien.training.environment import native_bf16
 from mien.training.module import TrainingModule
 from mien.training.optimiser import make_optimiser
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.targets import make_targets
 
 STEPS = 6

@@ -16,7 +16,7 @@ from PIL import Image
 from mien.data.faceset import FaceSet, make_faceset, open_faceset
 from mien.data.fer2013 import read_fer2013
 from mien.labels import EXPRESSIONS, FERPLUS_COLUMNS
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import train
 

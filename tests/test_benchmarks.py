@@ -11,7 +11,7 @@ import pytest
 
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.private_log import COLUMNS
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.weights import bundled_models
 from tests.conftest import ROOT, TINY
 

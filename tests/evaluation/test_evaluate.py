@@ -16,7 +16,7 @@ from mien.evaluation.report.write import write_report
 from mien.evaluation.results import Results, read_results
 from mien.export.onnx import export
 from mien.labels import EIGHT_EXPRESSIONS, EXPRESSIONS, FERPLUS_COLUMNS
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import train
 from tests.conftest import TINY

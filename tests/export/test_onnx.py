@@ -14,7 +14,7 @@ from mien.export import onnx as onnx_export
 from mien.export.int8 import export_int8
 from mien.export.onnx import export
 from mien.labels import EIGHT_EXPRESSIONS, FERPLUS_COLUMNS, expression_named
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import train
 from tests.conftest import TINY, drawn_faceset

@@ -7,7 +7,7 @@ import pytest
 
 from mien.labels import EXPRESSIONS
 from mien.studies.study import Row, Table, load_study, study_files
-from mien.training.recipe import recipe_files
+from mien.training.recipe_files import recipe_files
 from tests.conftest import SHARED
 from tests.evaluation.test_papers_tables import BARBAGALLO_2, MAES_LANGE_2, MAES_LANGE_4, Printed
 

@@ -21,6 +21,7 @@ from mien.studies.engine import LocalEngine
 from mien.studies.folder import StudyFolder, begin
 from mien.studies.job import Outcome
 from mien.studies.report import words
+from mien.studies.report.markdown import render_markdown
 from mien.studies.report.page import render
 from mien.studies.report.write import write_study_report
 from mien.studies.run import run_study
@@ -221,8 +222,13 @@ def test_several_seeds_are_one_number_with_a_spread(
     assert claim.test.accuracy_gain.value == pytest.approx(np.mean(accuracies) - np.mean(slow))
     said = words.how_claims_are_tested(make_report(folder))
     assert "Points are means over 2 trainings of each" in said
+    assert words.seeds(cell) == f"2 seeds, sd {100 * cell.spread:.1f}"
     shutil.rmtree(runs[1].path)
-    assert make_report(folder).claims[0].test is None, "a seed is missing"
+    report = make_report(folder)
+    assert report.claims[0].test is None, "a seed is missing"
+    assert report.tables[0].rows[2].cells[0].ours == pytest.approx(accuracies[0])
+    assert "(1 of 2 seeds)" in render_markdown(report, [])
+    assert "1 of 2 seeds" in _text(render(report, []))
 
 
 ON_PRIVATE_TEST = {

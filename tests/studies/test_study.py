@@ -8,6 +8,7 @@ import pytest
 from mien.errors import StudyError
 from mien.studies.plan import Stage, plan
 from mien.studies.study import Study, load_study, study_files
+from tests.small_study import BASE
 
 
 def test_every_study_of_the_package_can_be_planned() -> None:
@@ -27,6 +28,20 @@ def test_24_trainings_serve_the_48_rows() -> None:
         assert (recipe.optimiser.lr, recipe.network) == (float(lr), f"maes-lange-{convs}-{fc}")
         assert (row.epochs or recipe.epochs) == int(epochs)
     assert trainings["sgd-5-5-lr-0.1"].stages == (Stage(50, 50),)
+
+
+def test_a_recipe_beside_the_study_is_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "tiny.yaml").write_text(BASE)
+    (tmp_path / "mine" / "other.yml").write_text(BASE.replace("epochs: 4", "epochs: 5"))
+    variants = "variants: {one: {}, two: {recipe: other.yml}, three: mien-xs}"
+    path = tmp_path / "mine" / "study.yaml"
+    path.write_text(f"name: mine\nabout: Beside.\npaper: None.\nbase: tiny.yaml\n{variants}\n")
+    monkeypatch.chdir(tmp_path)
+    study = load_study("mine/study.yaml")
+    monkeypatch.chdir("/")
+    assert [training.recipe.name for training in plan(study)] == ["tiny", "tiny", "mien-xs"]
+    assert [training.epochs for training in plan(study)][:2] == [4, 5]
 
 
 def test_a_grid_is_every_combination_and_every_seed(make_study: Callable[..., Study]) -> None:

@@ -11,7 +11,7 @@ import yaml
 from mien.data.faceset import FaceSet
 from mien.errors import DataError, MienError, RecipeError, TrainingError, TrainingStopped
 from mien.training.distillation import deal
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train
 from mien.training.watcher import StepProgress, Watcher

@@ -7,7 +7,8 @@ from mien.preprocess import network_input
 from mien.training.augmentation import mix
 from mien.training.batches import Batch
 from mien.training.module import TrainingModule
-from mien.training.recipe import AugmentationSection, load_recipe
+from mien.training.recipe import AugmentationSection
+from mien.training.recipe_files import load_recipe
 
 RECIPE = load_recipe("mien-s").model_copy(
     update={

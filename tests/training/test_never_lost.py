@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from mien.errors import TrainingError
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import resume, train
 from mien.training.watcher import EpochMetrics, Watcher

@@ -20,7 +20,7 @@ from mien.errors import TrainingError
 from mien.training.batches import TrainingBatches
 from mien.training.callbacks import EpochOrder
 from mien.training.parallel import Parallel, check_agreement
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from tests.conftest import ROOT, TINY
 

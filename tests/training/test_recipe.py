@@ -5,7 +5,8 @@ import pytest
 
 from mien.errors import RecipeError
 from mien.models.registry import networks
-from mien.training.recipe import Recipe, Section, load_recipe, recipe_files
+from mien.training.recipe import Recipe, Section
+from mien.training.recipe_files import load_recipe, recipe_files
 
 
 @pytest.mark.parametrize("name", list(recipe_files()))

@@ -12,7 +12,8 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
-from mien.training.recipe import Recipe, Section, load_recipe
+from mien.training.recipe import Recipe, Section
+from mien.training.recipe_files import load_recipe
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "recipes.md"

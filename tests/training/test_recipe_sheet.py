@@ -7,7 +7,7 @@ from PIL import Image
 from mien.data.contact_sheet import GAP_PX, NAME_PX, TILE_PX
 from mien.data.faceset import FaceSet
 from mien.errors import DataError, OutputError
-from mien.training.recipe import load_recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.recipe_sheet import HEADER_PX, LOOKS, write_recipe_sheet
 
 STEP = TILE_PX + GAP_PX

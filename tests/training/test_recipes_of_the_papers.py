@@ -17,7 +17,8 @@ from mien.models.registry import networks
 from mien.models.summary import layers_of
 from mien.training import hog_cache
 from mien.training.batches import TrainingBatches
-from mien.training.recipe import Recipe, load_recipe, recipe_files
+from mien.training.recipe import Recipe
+from mien.training.recipe_files import load_recipe, recipe_files
 from mien.training.run_folder import RunFolder
 from mien.training.train import resume, train
 from tests.conftest import ROOT, drawn_faces

@@ -16,11 +16,12 @@ from mien.errors import DataError, ModelError, TrainingError, TrainingStopped
 from mien.labels import FERPLUS_COLUMNS
 from mien.models.mien_nets import WhitenedStem
 from mien.preprocess import network_input
-from mien.training import module
+from mien.training import fit, module
 from mien.training.batches import Batch, TrainingBatches
 from mien.training.module import TrainingModule
 from mien.training.optimiser import MuonAndSGD, rate
-from mien.training.recipe import AugmentationSection, ScheduleSection, load_recipe
+from mien.training.recipe import AugmentationSection, ScheduleSection
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train, train_at
 from mien.training.watcher import EpochMetrics, StepProgress, Watcher
@@ -46,6 +47,33 @@ def test_the_tiny_net_learns_the_drawn_faces(tiny_run: RunFolder) -> None:
     assert score.split == "PublicTest"
     assert score.n == 35
     assert score.accuracy > 0.8, "chance is 1/7"
+
+
+def test_a_network_that_has_learnt_from_rounding_is_named(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As grey faces in three channels once made one: 85 % in bf16, 40 % in single precision."""
+
+    class Notes(Watcher):
+        said: list[str]
+
+        def __init__(self) -> None:
+            self.said = []
+
+        def on_note(self, note: str) -> None:
+            self.said.append(note)
+
+    quiet, loud = Notes(), Notes()
+    run = train(load_recipe("mien-s", SHORT), data=faceset_folder, out=tmp_path, watcher=quiet)
+    validated = float(run.metrics()[-1]["validation_accuracy"])
+    assert (run.card().score.accuracy, quiet.said) == (pytest.approx(validated, abs=1e-5), [])
+    logits, labels = run.predictions()
+    wrong = np.roll(np.eye(logits.shape[1], dtype=np.float32)[labels], 1, axis=1)
+    monkeypatch.setattr(fit, "network_logits", lambda network, inputs: wrong)
+    train(load_recipe("mien-s", SHORT), data=faceset_folder, out=tmp_path, watcher=loud)
+    (note,) = loud.said
+    assert note.startswith("In single precision, in which it will be used, the network is right about 0.0 %")
+    assert note.endswith(f" {100 * validated:.1f} %. It has learnt from rounding: train it with --set precision=fp32.")
 
 
 def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:

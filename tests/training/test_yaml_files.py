@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from mien.errors import RecipeError
 from mien.evaluation.foreign import ForeignDescription
 from mien.studies.study import Study, load_study
-from mien.training.recipe import NETWORK_KINDS, Recipe, load_recipe
+from mien.training.recipe import NETWORK_KINDS, Recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.yaml_files import first_problem, read_yaml
 
 WRONG: tuple[Any, ...] = (

@@ -21,6 +21,7 @@ from mien.evaluation.foreign import ForeignModel
 from mien.files import sha256
 from mien.preprocess import InputSpec
 from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.yaml_files import is_yaml
 from mien.weights import bundled_models
 
 THREADS = os.cpu_count() or 1  # of a model that is asked for its predictions
@@ -100,7 +101,7 @@ def open_candidates(models: Sequence[str]) -> list[Candidate]:
 
 def open_candidate(model: str) -> Candidate:
     """Open a run folder, a model file, a bundled model by its name, or the YAML file of somebody else's model."""
-    if Path(model).suffix in (".yaml", ".yml"):
+    if is_yaml(Path(model)):
         return _foreign(Path(model))
     if model not in bundled_models() and Path(model).is_dir():
         return _run(RunFolder(Path(model)))

@@ -150,6 +150,7 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
         error=standard_error(ours, ours_n) if proportion and ours_n and column.measure != "train_accuracy" else None,
         n=ours_n,
         seeds=len(scored),
+        of_seeds=len(found),
         spread=_spread([value for value in values if value is not None]),
         difference=None if theirs is None else ours - theirs,
         low=low,

@@ -19,6 +19,7 @@ class Cell:
         error: Its standard error over the faces; None where it has none.
         n: Faces behind it.
         seeds: Trainings behind it.
+        of_seeds: Trainings of the study that it is about; more, if some have not finished.
         spread: Standard deviation over seeds; None with one.
         difference: Ours less the paper's; None where none is taken.
         low: Lower end of the difference's 95 % interval.
@@ -33,6 +34,7 @@ class Cell:
     error: float | None = None
     n: int = 0
     seeds: int = 0
+    of_seeds: int = 0
     spread: float | None = None
     difference: float | None = None
     low: float | None = None

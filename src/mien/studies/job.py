@@ -131,9 +131,9 @@ class KeepStages(Watcher):
         """Pass on."""
         self._watcher.on_start(run)
 
-    def on_preparing(self, what: str) -> None:
+    def on_note(self, note: str) -> None:
         """Pass on."""
-        self._watcher.on_preparing(what)
+        self._watcher.on_note(note)
 
     def on_step(self, progress: StepProgress) -> None:
         """Keep a stage that has just ended, and pass on."""

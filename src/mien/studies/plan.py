@@ -10,7 +10,8 @@ from itertools import product
 
 from mien.errors import StudyError
 from mien.studies.study import Study, Variant
-from mien.training.recipe import Recipe, load_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipe_files import load_recipe
 from mien.words import counted
 
 LENGTH_FREE = ("constant", "step", "plateau")

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mien.errors import StudyError, unknown_name
 from mien.training.recipe import Section
-from mien.training.yaml_files import first_problem, read_yaml
+from mien.training.yaml_files import first_problem, is_yaml, read_yaml
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "support", "loss", "train_accuracy", "train_loss", "seconds"]
 AVERAGES = ("macro", "weighted", "accuracy")
@@ -24,7 +24,7 @@ class Variant(Section):
     """One change to the study's base recipe, by a name."""
 
     recipe: str | None = None
-    """Another recipe in place of the base: a name or a file."""
+    """Another recipe in place of the base: a name or a file, as for `base`."""
     set: dict[str, Any] = {}
     """Settings changed on top, dotted as for `mien train --set`."""
 
@@ -139,7 +139,7 @@ class Study(Section):
     paper: Text
     """Where the tables are printed."""
     base: str
-    """The recipe that variants change: a name or a file."""
+    """The recipe that variants change: a name or a file, seen from the study's folder."""
     variants: dict[str, Variant] = {}
     """Named changes; none: the base alone, as `base`."""
     grid: dict[str, tuple[Any, ...]] = {}
@@ -207,7 +207,17 @@ def load_study(name_or_path: str) -> Study:
     path = known.get(name_or_path, Path(name_or_path))
     if not path.is_file():
         raise StudyError(unknown_name("study", name_or_path, known))
-    return as_study(read_yaml(path, StudyError), path)
+    study = as_study(read_yaml(path, StudyError), path)
+    variants = {
+        name: variant.model_copy(update={"recipe": variant.recipe and _seen_from(path.parent, variant.recipe)})
+        for name, variant in study.variants.items()
+    }
+    return study.model_copy(update={"base": _seen_from(path.parent, study.base), "variants": variants})
+
+
+def _seen_from(folder: Path, recipe: str) -> str:
+    """Return the path of a recipe's file so that it means the same in every folder; a recipe's name as it is."""
+    return str((folder / recipe).resolve()) if is_yaml(Path(recipe)) else recipe
 
 
 def as_study(content: object, path: Path) -> Study:

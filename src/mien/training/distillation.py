@@ -23,7 +23,8 @@ from mien.errors import RecipeError, TrainingError
 from mien.files import written_beside
 from mien.training.begin import begin
 from mien.training.fit import fit
-from mien.training.recipe import Recipe, load_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.watcher import Watcher
 

@@ -33,6 +33,7 @@ from mien.training.trackers import Tracker, open_trackers
 from mien.training.watcher import Watcher
 
 VALIDATION_BATCH = 512
+TOLERATED, TOLERATED_FACES = 0.02, 5  # how far the accuracy may be from the last epoch's before a word is said
 
 
 def fit(
@@ -74,7 +75,7 @@ def fit(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         flip=recipe.augmentation.flip,
-        features=hog_of_looks(learn, spec, folder, watcher.on_preparing) if hog else None,
+        features=hog_of_looks(learn, spec, folder, watcher.on_note) if hog else None,
     )
     module = TrainingModule(
         network,
@@ -86,7 +87,7 @@ def fit(
     watch_inputs = network_input(watch.faces_u8, spec)
     watch_tensors = [torch.from_numpy(watch_inputs), torch.from_numpy(watch.labels.astype(np.int64))]
     if hog:
-        watch_tensors.append(hog_of(watch, spec, folder, watcher.on_preparing))
+        watch_tensors.append(hog_of(watch, spec, folder, watcher.on_note))
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its lines on accelerators and tips
     trainer = pl.Trainer(
         max_epochs=recipe.epochs,
@@ -127,7 +128,22 @@ def fit(
         check_agreement(trainer, module.network)
         part(trainer)
     if trainer.is_global_zero:
-        run.write_predictions(network_logits(run.network(), watch_inputs), watch.labels, learn.label_names)
+        logits = network_logits(run.network(), watch_inputs)
+        run.write_predictions(logits, watch.labels, learn.label_names)
+        if said := _relies_on_rounding(run, float((logits.argmax(1) == watch.labels).mean()), len(watch)):
+            watcher.on_note(said)
+
+
+def _relies_on_rounding(run: RunFolder, accuracy: float, faces: int) -> str:
+    """Return a sentence if the network, now in single precision, is not what was validated; else nothing."""
+    validated = float(run.metrics()[-1]["validation_accuracy"])
+    if abs(accuracy - validated) <= max(TOLERATED, TOLERATED_FACES / faces):
+        return ""
+    return (
+        f"In single precision, in which it will be used, the network is right about {100 * accuracy:.1f} % of "
+        f"{run.recipe.data.validate_on}; in training, in {run.environment()['precision']}, it was about "
+        f"{100 * validated:.1f} %. It has learnt from rounding: train it with --set precision=fp32."
+    )
 
 
 @contextmanager

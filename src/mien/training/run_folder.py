@@ -37,7 +37,8 @@ from mien.models.registry import build
 from mien.models.summary import layers_of
 from mien.preprocess import network_input
 from mien.training.calibration import calibrate
-from mien.training.recipe import Recipe, load_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipe_files import load_recipe
 
 
 class RunFolder:

@@ -113,7 +113,7 @@ def resume(
     parallel.check(run.recipe)
     watcher = watcher or Watcher()
     if changes := moved(run.environment()):
-        watcher.on_preparing(changes)
+        watcher.on_note(changes)
     with parallel.folder_with(run.path) as path:
         return _finish(RunFolder(path), faces, watcher, parallel, trackers)
 

@@ -57,8 +57,8 @@ class Watcher:
     def on_start(self, run: RunFolder) -> None:
         """Hear of the run folder, before the first step."""
 
-    def on_preparing(self, what: str) -> None:
-        """Hear of work that comes before the first step and takes a while."""
+    def on_note(self, note: str) -> None:
+        """Hear a sentence that a person should read: of work that takes a while, or of something odd."""
 
     def on_step(self, progress: StepProgress) -> None:
         """Hear of a step."""

@@ -36,6 +36,11 @@ WANTED = {  # by the first word of that name
 }
 
 
+def is_yaml(path: Path) -> bool:
+    """Return whether a file's name says so."""
+    return path.suffix in (".yaml", ".yml")
+
+
 def read_yaml(path: Path, kind: type[MienError]) -> Any:
     """Return what a YAML file holds; raises the given kind of error if it is none."""
     try:

@@ -175,7 +175,7 @@ def describe(
 
 def _draw_recipe(faces: "FaceSet", name_or_path: str, beside: Path) -> Path:
     with show.needs("train"):
-        from mien.training.recipe import load_recipe
+        from mien.training.recipe_files import load_recipe
         from mien.training.recipe_sheet import write_recipe_sheet
     recipe = load_recipe(name_or_path)
     path = beside.with_name(f"{beside.stem}-{recipe.name.replace('/', '-')}.png")

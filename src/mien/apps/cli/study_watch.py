@@ -49,9 +49,9 @@ class ShownTraining(Watcher):
         self._bars = bars
         self._task = task
 
-    def on_preparing(self, what: str) -> None:
-        """Say what takes a while."""
-        show.err.print(f"{self._job.name}: {what}", soft_wrap=True)
+    def on_note(self, note: str) -> None:
+        """Print it."""
+        show.err.print(f"{self._job.name}: {note}", soft_wrap=True)
 
     def on_step(self, progress: StepProgress) -> None:
         """Move the bar."""

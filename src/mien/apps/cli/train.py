@@ -44,7 +44,7 @@ def train(
         )
     with show.needs("train"):
         from mien.training.parallel import Parallel
-        from mien.training.recipe import load_recipe
+        from mien.training.recipe_files import load_recipe
         from mien.training.run_folder import RunFolder
         from mien.training.train import resume as go_on
         from mien.training.train import train as start
@@ -80,7 +80,7 @@ def train(
 
 
 def _list_recipes() -> None:
-    from mien.training.recipe import load_recipe, recipe_files
+    from mien.training.recipe_files import load_recipe, recipe_files
 
     table = Table(show.whole("recipe", recipe_files()), "epochs", "about")
     for name in recipe_files():
@@ -102,9 +102,9 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
                 """Print where and how."""
                 show.err.print(_start_line(run), soft_wrap=True)
 
-            def on_preparing(self, what: str) -> None:
-                """Say what takes a while."""
-                show.err.print(what, soft_wrap=True)
+            def on_note(self, note: str) -> None:
+                """Print it."""
+                show.err.print(note, soft_wrap=True)
 
             def on_epoch(self, metrics: "EpochMetrics") -> None:
                 """Print the line."""
@@ -122,9 +122,9 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
             """Print where and how."""
             bar.console.print(_start_line(run))
 
-        def on_preparing(self, what: str) -> None:
-            """Say what takes a while."""
-            bar.console.print(what, soft_wrap=True)
+        def on_note(self, note: str) -> None:
+            """Print it."""
+            bar.console.print(note, soft_wrap=True)
 
         def on_step(self, progress: "StepProgress") -> None:
             """Move the bar."""

@@ -55,8 +55,8 @@ def _cells(column: Column, cell: Cell) -> list[str]:
     if column.measure is None:
         return [cell.printed or ""]
     cells = [cell.printed or "", words.ours(cell)]
-    if cell.spread is not None:
-        cells[-1] += f" ({cell.seeds} seeds, sd {100 * cell.spread:.1f})"
+    if words.seeds(cell):
+        cells[-1] += f" ({words.seeds(cell)})"
     if column.compare:
         interval = f" ({words.interval(cell)})" if words.interval(cell) else ""
         difference = f"{words.difference(cell)}{interval}"

@@ -35,6 +35,7 @@ def render(report: Report, drawings: Sequence[Drawing]) -> str:
             ours=words.ours,
             difference=words.difference,
             interval=words.interval,
+            seeds=words.seeds,
             mark=words.SCALED,
             how_to_read=HOW_TO_READ,
             how_claims_are_tested=words.how_claims_are_tested(report),

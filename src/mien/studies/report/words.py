@@ -28,6 +28,14 @@ def ours(cell: Cell) -> str:
     return NBSP.join(parts)
 
 
+def seeds(cell: Cell) -> str:
+    """Return over which seeds ours is a mean: "3 seeds, sd 0.4", "2 of 3 seeds, sd 0.4"; empty where there is one."""
+    if cell.of_seeds < 2:
+        return ""
+    number = f"{cell.seeds} of {cell.of_seeds}" if cell.seeds < cell.of_seeds else f"{cell.seeds}"
+    return f"{number} seeds" if cell.spread is None else f"{number} seeds, sd {100 * cell.spread:.1f}"
+
+
 def difference(cell: Cell) -> str:
     """Return ours less the paper's, with the mark: in points, or in the paper's own unit where it is no share."""
     if cell.difference is None:
