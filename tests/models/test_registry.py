@@ -70,11 +70,10 @@ def test_the_stem_does_not_enlarge_the_rounding_of_grey_faces_as_rgb() -> None:
     for inputs, filters in ((grey.expand(-1, 3, -1, -1), 16), (grey + noise, 48)):
         stem = WhitenedStem(3, size=4, stride=4)
         stem.fit(inputs)
-        seen = stem.weight[:48].flatten(1).norm(dim=1) > 0
-        assert int(seen.sum()) == filters, "what is there is whitened, however faint"
+        assert len(stem.weight[:48].unique(dim=0)) == filters, "what is there is whitened, however faint"
         with torch.no_grad():
             exact = stem(inputs)[:, :48]
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 rounded = stem(inputs)[:, :48].float()
         noise_std, std = (rounded - exact).std(dim=(0, 2, 3)), exact.std(dim=(0, 2, 3))
-        assert (noise_std <= 0.5 * std).all(), "no filter shows rounding rather than faces"
+        assert (noise_std < 0.5 * std).all(), "no filter shows rounding rather than faces"

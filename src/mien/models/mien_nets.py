@@ -38,7 +38,9 @@ class WhitenedStem(nn.Conv2d):
         # 5e-4 as in Jordan 2024: without it the faintest directions would be noise, enlarged.
         directions = directions / (variances + 5e-4).sqrt()
         # Grey faces as RGB have directions without any variance: there bf16's rounding would be enlarged, and learnt.
-        directions[:, variances < ROUNDING * patches.square().mean()] = 0
+        # Those that show something stand in for them.
+        shown = torch.nonzero(variances >= ROUNDING * patches.square().mean())[:, 0]
+        directions = directions[:, shown.repeat(len(variances))[: len(variances)]]
         filters = directions.T.reshape(-1, inputs.shape[1], size, size)
         self.weight.copy_(torch.cat([filters, -filters]))
 
