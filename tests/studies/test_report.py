@@ -146,10 +146,11 @@ def test_a_table_of_classes_is_that_of_the_run(
     assert cells["angry"][3].difference is None
 
 
-def test_scaled_numbers_are_marked_everywhere(
+def test_what_is_not_the_papers_is_said_and_scaled_numbers_are_marked_everywhere(
     make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
 ) -> None:
-    folder = begin(tmp_path / "s", make_study(), data=faceset_folder, scale=0.5)
+    changes = ("batch_size=70", "label_smoothing=0.2")
+    folder = begin(tmp_path / "s", make_study(), data=faceset_folder, scale=0.5, changes=changes)
     run_study(folder, engine=LocalEngine())
     report = make_report(folder)
     assert [row.cells[0].scaled for row in report.tables[0].rows] == [
@@ -160,6 +161,7 @@ def test_scaled_numbers_are_marked_everywhere(
     write_study_report(report, folder, tmp_path / "r")
     html, markdown = (tmp_path / "r" / "report.html").read_text(), (tmp_path / "r" / "report.md").read_text()
     for text in (_text(html), markdown):
+        assert "In every recipe of this study: batch_size=70, label_smoothing=0.2. So these are not" in text
         assert "Every training was cut to 0.5 of the study's epochs." in text
         assert text.count("‡") == 2 * 3 + 1 + 2 * 2 + 1, "rows and trainings twice, the claim, what it means"
     assert "after 2 of 4 epochs" in report.tables[0].sentences[0]
@@ -167,7 +169,9 @@ def test_scaled_numbers_are_marked_everywhere(
 
 def test_nothing_is_marked_that_was_not_scaled(written: Path) -> None:
     for name in ("report.html", "report.md"):
-        assert "‡" not in (written / name).read_text()
+        text = (written / name).read_text()
+        assert "‡" not in text
+        assert "Changed." not in text
 
 
 def test_what_is_missing_says_why(make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from mien.studies.study import Column
 def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
     """Return the text; `pictures` are titles and file names of the learning curves."""
     lines = [f"# {report.name}: the paper's tables beside ours", "", f"{report.paper}. {report.about}", ""]
+    if changed := words.changed(report):
+        lines += [f"**Changed.** {changed}", ""]
     if scaled := words.scaled_runs(report):
         lines += [f"**Scaled.** {scaled}", ""]
     lines += [words.verdict(report), ""]
@@ -26,10 +28,9 @@ def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
     if pictures:
         lines += ["## How they learnt", ""]
         lines += [line for title, file in pictures for line in (f"![{title}]({file})", "")]
-    changes = [f"Changed in every recipe of this study: `{change}`." for change in report.changes]
     leaks = [f"{sentence}." for sentence in report.leaks]
     lines += ["## What differs in the protocol", ""]
-    lines += _items([*report.protocol, *changes, f"Faces: {report.data}.", *leaks])
+    lines += _items([*report.protocol, f"Faces: {report.data}.", *leaks])
     lines += ["## The trainings", "", *_trainings(report), ""]
     lines += [f"Chosen as {name}: {state}." for name, state in report.winners.items()]
     return "\n".join(lines).rstrip() + "\n"

@@ -29,6 +29,7 @@ def render(report: Report, drawings: Sequence[Drawing]) -> str:
             report=report,
             drawings=drawings,
             verdict=words.verdict(report),
+            changed=words.changed(report),
             scaled=words.scaled_runs(report),
             collapsed=words.collapsed(report),
             unfinished=words.unfinished(report),

@@ -81,6 +81,13 @@ def verdict(report: Report) -> str:
     return f"{agree}; not so: {differing}{missing}."
 
 
+def changed(report: Report) -> str:
+    """Return a sentence on what was changed in all recipes; empty where nothing was."""
+    if not report.changes:
+        return ""
+    return f"In every recipe of this study: {', '.join(report.changes)}. So these are not the paper's trainings."
+
+
 def scaled_runs(report: Report) -> str:
     """Return a sentence on what was scaled; empty where nothing was."""
     if report.scale == 1:
