@@ -1,5 +1,6 @@
 """What the package promises as a whole: importing does nothing, the base install is light, files are written whole."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from mien.errors import OutputError
+from mien.errors import MissingExtraError, OutputError
 from mien.files import written_beside
 
 HEAVY = ("torch", "lightning", "onnxruntime", "cv2", "av", "pyarrow", "matplotlib", "sklearn", "pydantic", "pandas")
@@ -47,6 +48,11 @@ def test_training_without_its_extra_says_what_to_install() -> None:
     assert done.returncode == 2
     assert "pip install 'mien[train]'" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_is_not_installed_is_said_also_from_another_process() -> None:
+    error = pickle.loads(pickle.dumps(MissingExtraError("dlib", "dlib")))
+    assert str(error) == "This needs `dlib`, which is not installed; install it with: pip install 'mien[dlib]'"
 
 
 def test_every_public_name_is_there() -> None:

@@ -17,6 +17,16 @@ def test_the_size_from_the_header_is_that_of_the_upright_photo(tmp_path: Path, o
 
 
 @pytest.mark.parametrize("function", [photo_size, read_photo])
+def test_a_picture_too_large_to_be_safe_is_named(
+    tmp_path: Path, function: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (60, 40)).save(tmp_path / "photo.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="claims to have more pixels than is safe to open; scale it down"):
+        function(tmp_path / "photo.png")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("function", [photo_size, read_photo])
 def test_what_is_no_photo_is_named(tmp_path: Path, function: object) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.jpg").touch()

@@ -112,7 +112,8 @@ class ModelCard:
         network: Name of its network.
         labels: Expressions, in the order of the model's outputs.
         input: What the network takes.
-        parameters: Number of values in the network, frozen ones included.
+        parameters: Number of values in the network, frozen ones included, with one head of so many outputs as the
+            data has labels: a second one, on votes, is not counted.
         macs: Multiply-accumulate operations for one face.
         calibration: None if the model was not calibrated: then nothing is ever "unsure".
         provenance: How it was made.

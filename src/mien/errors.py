@@ -94,9 +94,11 @@ class MissingExtraError(MienError):
     """An optional part of mien that is not installed."""
 
     def __init__(self, extra: str, missing: str | None) -> None:
-        super().__init__(
-            f"This needs `{missing}`, which is not installed; install it with: pip install 'mien[{extra}]'"
-        )
+        super().__init__(extra, missing)  # as they came: it must survive the way from another process
+        self._sentence = f"This needs `{missing}`, which is not installed; install it with: pip install 'mien[{extra}]'"
+
+    def __str__(self) -> str:
+        return self._sentence
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -68,7 +68,7 @@ def photo_size(path: Path) -> tuple[int, int]:
     """Return the width and height of a photo once it is upright, from its header alone.
 
     Raises:
-        InputError: The file is missing, empty, or not a picture.
+        InputError: The file is missing, empty, not a picture, or too large.
     """
     from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -77,5 +77,7 @@ def photo_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as opened:
             sideways = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # 5 to 8 turn by a quarter
             return (opened.height, opened.width) if sideways else opened.size
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path} is not a picture, whatever its name says ({error}).") from error

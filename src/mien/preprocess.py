@@ -34,6 +34,11 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @classmethod
+    def of_crop(cls, face_px: int, channels: int) -> "InputSpec":
+        """Return one for whoever wants a crop as it is: whole, its pixels 0-1."""
+        return cls(face_px, face_px, channels, (0.0,) * channels, (1.0,) * channels)
+
 
 def crop_face(image_bgr: NDArray[np.uint8], box: Box, spec: InputSpec, *, tilt_deg: float = 0.0) -> NDArray[np.uint8]:
     """Cut the square that `box` describes out of an image and scale it to the network's face size.

@@ -158,6 +158,8 @@ def fetch(name: str, *, offline: bool = False) -> Path:
             f"What came from {pinned.url} has another SHA-256 than the pinned one, and was thrown away; "
             "try again later, or get the file elsewhere and run `mien weights add`."
         ) from error
+    except PermissionError as error:
+        raise WeightsError(f"Cannot write into {home()}; allow it, or name another folder with MIEN_HOME.") from error
     except OSError as error:
         raise WeightsError(
             f"Could not download {pinned.filename} ({type(error).__name__}); without network, get it from the "

@@ -3,6 +3,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from PIL import Image
 from mien.errors import InputError
 from mien.labels import EXPRESSIONS, UNSURE
 from mien.reading.face_reading import FaceReading, FrameReading
-from mien.reading.live import LiveReader, Newest, live
+from mien.reading.finder import SEARCH_EVERY_S
+from mien.reading.live import LiveReader, Newest, _paced, live
 from mien.reading.reader import Reader
 from mien.reading.snaps import SnapRule, Snaps
 from mien.reading.sources import Frame, frames
@@ -57,12 +59,12 @@ def test_a_stream_that_breaks_is_opened_again_after_longer_and_longer_waits() ->
 def test_a_stream_over_the_network_is_read_and_read_again_when_it_ends(served: tuple[Path, str], clip: Path) -> None:
     folder, address = served
     (folder / "clip.mp4").write_bytes(clip.read_bytes())
-    opened = live(f"{address}/clip.mp4", clock=lambda: 1.0)
+    opened = live(f"{address}/clip.mp4", clock=lambda: 83412.5)
     opened._wait = lambda closed, seconds: time.sleep(0.01)
     with opened:
         indices = []
         for frame in opened:
-            assert (frame.time_s, frame.image_bgr.shape) == (1.0, (320, 320, 3))
+            assert (frame.time_s, frame.image_bgr.shape) == (0, (320, 320, 3)), "its time counts from its beginning"
             indices.append(frame.index)
             if len(indices) > 1 and indices[-1] <= indices[-2]:
                 break
@@ -99,6 +101,17 @@ def test_a_clip_plays_at_its_own_speed(clip: Path) -> None:
     finally:
         time.sleep = original
     assert sum(slept) == pytest.approx(0.4)
+
+
+def test_a_clip_that_does_not_begin_at_0_begins_at_once() -> None:
+    slept: list[float] = []
+    clip = [Frame(np.zeros((8, 8, 3), np.uint8), index=number, time_s=60 + number) for number in range(3)]
+    original, time.sleep = time.sleep, slept.append
+    try:
+        list(_paced(iter(clip), lambda: 7.0))
+    finally:
+        time.sleep = original
+    assert slept == pytest.approx([0, 1, 2])
 
 
 def test_live_readings_are_tracked_and_lag_half_the_window_at_most(astronaut: Path) -> None:
@@ -159,6 +172,20 @@ def test_watch_says_what_changes_and_takes_the_photo(mien: Mien, clip: Path, tmp
     (photo,) = {path for path in out.iterdir() if path.name == "snap-001.jpg"}
     with Image.open(photo) as picture:
         assert picture.size == (320, 320)
+
+
+def test_with_blur_every_frame_is_searched(mien: Mien, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else who comes in would be seen for half a second."""
+    searched: list[float] = []
+
+    class Noted(Reader):
+        def __init__(self, **options: Any) -> None:
+            searched.append(options["search_every_s"])
+            super().__init__(**options)
+
+    monkeypatch.setattr("mien.reading.reader.Reader", Noted)
+    assert mien("watch", "--camera", clip, "--blur")[0] == mien("watch", "--camera", clip)[0] == 0
+    assert searched == [0.0, SEARCH_EVERY_S]
 
 
 def test_a_window_shows_the_drawn_frame_and_q_closes_it(

@@ -31,8 +31,16 @@ def test_faces_turn_into_a_table(clip: Path) -> None:
     frame = faces.to_frame()
     assert list(frame["frame"]) == [0, 1, 3, 4]
     assert list(frame["track"]) == [0, 0, 1, 1], "the blank frame between is a cut"
-    assert list(frame["happy"]) == [face.probabilities[3] for face in faces]
+    assert list(frame["happy"]) == pytest.approx([face.probabilities[3] for face in faces])
     assert faces == list(faces)
+
+
+def test_a_table_of_no_faces_has_columns(clip: Path, astronaut: Path) -> None:
+    none = type(mien.read(clip))().to_frame()
+    assert (len(none), list(none["expression"])) == (0, [])
+    photo = mien.read(astronaut).to_frame()
+    assert list(photo.columns)[: len(none.columns)] == list(none.columns)
+    assert photo["time_s"].dtype == mien.read(clip).to_frame()["time_s"].dtype, "also where there is no time"
 
 
 def test_without_pandas_a_table_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,49 @@ def test_a_killed_reading_goes_on_to_the_same_table(files: list[Path], tmp_path:
     assert np.abs(np.subtract(resumed["happy"], whole["happy"])).max() < 0.05
     assert len(failures) == 1, "the broken file is named again"
     assert not (tmp_path / ".out.parquet.parts").exists()
+
+
+def test_a_wide_window_is_averaged_as_if_nothing_had_happened(files: list[Path], tmp_path: Path) -> None:
+    """Half of three seconds before the first new row has to be read again."""
+    tables = []
+    for stop_after in (None, 30):
+        out, reader = tmp_path / f"{stop_after}.parquet", Reader(smooth_s=3.0)
+        seen = [0]
+
+        def stop(reading: object, seen: list[int] = seen, after: int | None = stop_after) -> None:
+            seen[0] += 1
+            if seen[0] == after:
+                raise KeyboardInterrupt
+
+        sink = ParquetSink(out, EXPRESSIONS)
+        with suppress(KeyboardInterrupt), sink:
+            reader.read_into([sink], files[:1], on_frame=stop)
+        if stop_after:
+            again = ParquetSink(out, EXPRESSIONS, resume=True)
+            with again:
+                reader.read_into([again], files[:1], begun=again.begun())
+        tables.append(pq.read_table(out))
+    assert tables[0].num_rows == tables[1].num_rows == 40
+    np.testing.assert_allclose(tables[0]["happy"], tables[1]["happy"], atol=1e-4)
+
+
+def test_after_an_error_the_whole_parts_stay(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.reading.sinks.parquet.PART_ROWS", 10)
+    out, left = tmp_path / "out.parquet", [25]
+
+    def fail(reading: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OutputError("The disk is full.")
+
+    sink = ParquetSink(out, EXPRESSIONS)
+    with pytest.raises(OutputError), sink:
+        Reader().read_into([sink], files, on_frame=fail)
+    begun = ParquetSink(out, EXPRESSIONS, resume=True).begun()
+    assert begun is not None
+    assert begun.rows == 20
 
 
 def test_after_ctrl_c_all_rows_stay(files: list[Path], tmp_path: Path) -> None:

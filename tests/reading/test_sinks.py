@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from mien.errors import OutputError
 from mien.labels import EXPRESSIONS, UNSURE
 from mien.reading.face_reading import FaceReading, FrameReading
 from mien.reading.reader import Reader
-from mien.reading.sinks import Callback
 from mien.reading.sinks.crops import FaceCrops
 from mien.reading.sinks.drawing import BLUR_SQUARES, COLOURS, blurred, draw_faces
 from mien.reading.sinks.pictures import AnnotatedClip, AnnotatedFolder, picture_sink
@@ -210,13 +210,6 @@ def test_crops_are_named_so_that_they_are_found_again(clip: Path, astronaut: Pat
         assert 100 < crop.width < 200
 
 
-def test_a_callback_gets_each_frame() -> None:
-    seen = []
-    with Callback(lambda frame, reading: seen.append((frame, reading))) as sink:
-        sink.write(FRAME, TWO)
-    assert seen == [(FRAME, TWO)]
-
-
 def test_every_expression_has_a_colour_of_its_own() -> None:
     assert set(COLOURS) == {*EXPRESSIONS, UNSURE}
     assert len(set(COLOURS.values())) == len(COLOURS)
@@ -281,6 +274,18 @@ def test_a_clip_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), AnnotatedClip(tmp_path / "x.mp4") as sink:
         sink.write(FRAME, TWO)
         raise RuntimeError
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+def test_a_clip_that_fails_at_its_end_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy_sound(until_s: float) -> None:
+        if until_s == math.inf:
+            raise OSError(28, "No space left on device")
+
+    sink = AnnotatedClip(tmp_path / "x.mp4")
+    monkeypatch.setattr(sink, "_copy_sound", copy_sound)
+    with pytest.raises(OutputError, match=r"x\.mp4: No space left on device"), sink:
+        sink.write(FRAME, TWO)
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 

@@ -120,6 +120,12 @@ def test_a_clip_that_was_cut_off_gives_its_frames_and_then_says_so(tmp_path: Pat
     assert "of 3.00 s; what comes before was read" in sentence
 
 
+def test_a_clip_of_one_frame_a_second_is_whole(tmp_path: Path) -> None:
+    views = [np.full((64, 64, 3), 10 * number, np.uint8) for number in range(6)]
+    path = write_clip(tmp_path / "lapse.mp4", views, range(0, 6000, 1000))
+    assert [frame.time_s for frame in frames(path)] == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_broken_packet_costs_its_own_frames_only(tmp_path: Path) -> None:
     path = write_long_clip(tmp_path / "clip.mp4")
     with av.open(path) as container:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from mien.data.faceset import open_faceset
 from mien.evaluation.comparison import compare, newcombe
@@ -233,6 +234,27 @@ def test_several_seeds_are_one_number_with_a_spread(
     assert report.tables[0].rows[2].cells[0].ours == pytest.approx(accuracies[0])
     assert "(1 of 2 seeds)" in render_markdown(report, [])
     assert "1 of 2 seeds" in _text(render(report, []))
+
+
+def test_a_state_that_is_not_there_is_not_called_finished(done: StudyFolder, tmp_path: Path) -> None:
+    later = tmp_path / "s"
+    shutil.copytree(done.path, later)
+    shutil.rmtree(later / "runs" / "fast-after-2")
+    cell = make_report(StudyFolder(later)).tables[0].rows[1].cells[0]
+    assert cell.missing == "its state after 2 epochs is not there; carry out the study again"
+
+
+def test_where_no_class_is_named_recall_is_a_mean_over_classes(done: StudyFolder, tmp_path: Path) -> None:
+    """So it has no error of a share of so many faces."""
+    later = tmp_path / "s"
+    shutil.copytree(done.path, later)
+    columns = [{"name": "Recall", "measure": "recall", "n": 100}]
+    table = {"title": "T", "columns": columns, "rows": [{"name": "fast", "run": "fast", "printed": "50%"}]}
+    study = yaml.safe_load((later / "study.yaml").read_text()) | {"tables": [table]}
+    (later / "study.yaml").write_text(yaml.safe_dump(study))
+    cell = make_report(StudyFolder(later)).tables[0].rows[0].cells[0]
+    assert cell.difference is not None
+    assert (cell.error, cell.low) == (None, None)
 
 
 ON_PRIVATE_TEST = {

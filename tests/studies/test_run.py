@@ -5,23 +5,27 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from mien.errors import DataError, StudyError, TrainingStopped
 from mien.studies.compare import make_report
 from mien.studies.engine import LocalEngine, StudyWatcher
 from mien.studies.estimate import timed
 from mien.studies.folder import StudyFolder, begin
-from mien.studies.job import Job, Outcome, carry_out
+from mien.studies.job import Job, Outcome, carry_out, keep_stage
 from mien.studies.run import run_study, unfinished
 from mien.studies.study import Study
+from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import train_at
 from mien.training.watcher import StepProgress, Watcher
@@ -70,6 +74,24 @@ def test_a_state_that_is_asked_for_later_is_trained_then(done: StudyFolder, tmp_
     shutil.rmtree(later / "runs" / "fast-after-2")
     assert run_study(StudyFolder(later), engine=LocalEngine()) == []
     assert _same(later / "runs" / "fast-after-2", done.path / "runs" / "fast-after-2")
+
+
+def test_a_state_keeps_its_teachers_answers(done: StudyFolder, tmp_path: Path) -> None:
+    """Else its teachers would be trained once more."""
+    run = RunFolder(shutil.copytree(done.path / "runs" / "fast", tmp_path / "fast"))
+    np.save(run.answers_path, np.eye(7, dtype=np.float32))
+    keep_stage(run, 2, tmp_path / "fast-after-2")
+    np.testing.assert_array_equal(np.load(RunFolder(tmp_path / "fast-after-2").answers_path), np.eye(7))
+
+
+def test_a_look_at_a_run_keeps_no_training_from_it(tiny_run: RunFolder) -> None:
+    """To see whether a run is locked, its lock is taken for a moment."""
+    look = FileLock(tiny_run.path / ".lock", thread_local=False)
+    look.acquire()
+    assert tiny_run.is_locked
+    threading.Timer(0.1, look.release, kwargs={"force": True}).start()
+    with tiny_run.locked():
+        pass
 
 
 def test_a_study_is_carried_out_by_one_process_at_a_time(
@@ -199,6 +221,24 @@ def test_each_distinct_network_is_measured_once(
     assert {job.epoch_s for job in jobs[:4]} == {jobs[0].epoch_s}
     assert 0 < (jobs[0].epoch_s or 0) < (jobs[4].epoch_s or 0), "mien-xs has more to compute"
     assert not any(job.path.exists() for job in jobs)
+
+
+def test_what_is_measured_is_a_step_at_full_size(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(variants={"fast": {"set": {"augmentation.early_px": 32}}}, tables=[], comparisons=[])
+    measured: list[Recipe] = []
+
+    def record(path: Path, recipe: Recipe, **how: Any) -> None:
+        measured.append(recipe)
+        how["watcher"].steps_s.append(1.0)
+
+    monkeypatch.setattr("mien.studies.estimate.train_at", record)
+    folder = begin(tmp_path / "s", study, data=faceset_folder)
+    assert folder.trainings[0].recipe.augmentation.early_px == 32
+    timed(folder.jobs(1), measure_s=1.0)
+    assert measured[0].augmentation.early_px is None
+    assert measured[0].optimiser.muon_lr == measured[0].optimiser.lr < 1e-5
 
 
 def test_a_folder_keeps_to_one_study(

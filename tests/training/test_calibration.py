@@ -29,6 +29,13 @@ def test_the_threshold_leaves_the_share_asked_for(coverage: float) -> None:
     assert calibrate(logits, labels, split="s", coverage=coverage).coverage == pytest.approx(coverage, abs=0.005)
 
 
+def test_the_threshold_is_never_above_what_leaves_the_share() -> None:
+    """A network that is sure of everything: 0.9997 would round to 1, and leave nobody sure."""
+    logits = np.array([[8.1 + 0.001 * k, 0.0] for k in range(100)], np.float32)
+    fitted = calibrate(logits, np.zeros(100, np.int64), split="s", coverage=0.8)
+    assert fitted.coverage >= 0.8
+
+
 def test_the_error_of_predictions_counted_by_hand() -> None:
     """Four faces at .9 of which two are right, two at .6 of which both are: (4 * .4 + 2 * .4) / 6."""
     sure, less = [0.9, 0.1], [0.6, 0.4]

@@ -96,6 +96,16 @@ def test_teachers_and_student_are_one_resumable_run(
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
+def test_a_teacher_that_changed_since_is_refused(faceset_folder: Path, teacher: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(teacher.read_text())
+    with pytest.raises(TrainingStopped):
+        train(load_recipe("mien-s", _student(mine)), data=faceset_folder, out=tmp_path, watcher=Stop(at=20))
+    mine.write_text(load_recipe(str(teacher), ["optimiser.lr=0.03"]).to_yaml())
+    with pytest.raises(RecipeError, match="has changed since .*fold-1-of-3 was trained by it; start a new run"):
+        resume(RunFolder(tmp_path / "student-001"))
+
+
 def test_a_teacher_is_trained_as_its_own_recipe_says(teacher: Path, faceset_folder: Path, tmp_path: Path) -> None:
     settings = _student(teacher, "precision=bf16", "seed=3", "epochs=1")
     student = train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
@@ -129,6 +139,9 @@ def test_who_cannot_teach(tiny_run: RunFolder, teacher: Path, faceset_folder: Pa
         ("mien-z", RecipeError, "There is no recipe 'mien-z'"),
         (str(large), DataError, r"Recipe teacher takes faces of \(64, 64\)"),
     ]
+    twice = tmp_path / "twice.yaml"
+    twice.write_text(load_recipe(str(teacher), ["seed=1"]).to_yaml())
+    cases.append((f"{teacher},{twice}", RecipeError, "Two teachers are called teacher; give each recipe a `name`"))
     for name, error, words in cases:
         with pytest.raises(error, match=words):
             train(load_recipe("mien-s", _student(name)), data=faceset_folder, out=tmp_path / "runs")

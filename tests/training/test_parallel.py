@@ -109,6 +109,8 @@ def test_the_documents_two_commands_train_on_two_machines(faceset_folder: Path, 
     [
         (Parallel(nodes=2), [], "--nodes 2 needs --leader HOST:PORT"),
         (Parallel(nodes=2, node=2, leader="a:1"), [], "--node is 0 to 1 with --nodes 2; got 2"),
+        (Parallel(node=1), [], "--node is 0 to 0 with --nodes 1; got 1. Say on every machine how many there are"),
+        (Parallel(nodes=2, leader="first"), [], r"--leader is HOST:PORT, as in 192.168.1.10:29500; got first"),
         (Parallel(devices=3), ["batch_size=35"], "3 processes cannot share a batch of 35"),
         (Parallel(devices=2), ["batch_size=36", "teachers=[mien-s]"], "Teachers are trained by one process"),
     ],

@@ -148,8 +148,8 @@ def _results(
 def _read(folder: Path, file: Path, part: Path, settings: str, options: dict[str, Any]) -> FileRead:
     """Read one file in a worker, from the folder in which its name means something; its rows are whole or not there."""
     os.chdir(folder)
-    reader = _reader(tuple(sorted(options.items())))
     try:
+        reader = _reader(tuple(sorted(options.items())))
         with ParquetSink(part, reader.classifier.card.labels, settings=settings) as sink:
             summary = reader.read_into([sink], [file])
     except MienError as error:

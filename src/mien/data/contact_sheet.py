@@ -15,16 +15,16 @@ TILE_PX = 72
 GAP_PX = 4
 NAME_PX = 110
 LETTER_PX = 18
+SEED = 0  # of which faces are drawn
 PAPER, INK = "#FAFAF7", "#222222"
 
 
-def write_contact_sheet(faces: FaceSet, path: Path, *, seed: int = 0) -> None:
+def write_contact_sheet(faces: FaceSet, path: Path) -> None:
     """Write a PNG with a row of randomly drawn faces for each class, name and count at its left.
 
     Args:
         faces: The set.
         path: The PNG to write.
-        seed: Which faces are drawn.
 
     Raises:
         OutputError: The path cannot be written, or does not end in .png.
@@ -36,7 +36,7 @@ def write_contact_sheet(faces: FaceSet, path: Path, *, seed: int = 0) -> None:
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     fonts = ImageFont.load_default(LETTER_PX), ImageFont.load_default(LETTER_PX * 2 // 3)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     for row, name in enumerate(faces.label_names):
         top = GAP_PX + row * step
         members = np.flatnonzero(faces.labels == row)

@@ -88,7 +88,7 @@ class FaceSet:
             )
         rows = np.flatnonzero(self.splits == self.split_names.index(name))
         if len(rows) == 0:
-            raise DataError(f"{self.name} has no face in split {name!r}.")
+            raise DataError(f"{self.name} has no face in split {name!r}; `mien data describe` counts them.")
         contiguous = rows[-1] - rows[0] + 1 == len(rows)
         return self.take(slice(int(rows[0]), int(rows[-1]) + 1) if contiguous else rows)
 

@@ -136,7 +136,9 @@ _CODES = {str(code): code for code in range(len(EXPRESSIONS))}
 
 def _split(usage: str, path: Path, line: int) -> int:
     if usage.strip() not in SPLITS:
-        raise DataError(f"{path}:{line}: Usage {usage!r} is none of {', '.join(SPLITS)}.")
+        raise DataError(
+            f"{path}:{line}: Usage {usage!r} is none of {', '.join(SPLITS)}; mend the line, or get the file anew."
+        )
     return SPLITS.index(usage.strip())
 
 
@@ -146,9 +148,14 @@ def _votes(path: Path, splits: NDArray[np.int8]) -> NDArray[np.uint8]:
     with _opened(path, lambda share: None) as text:
         for line, (usage, *cells) in columns(text, path, ("Usage", *FERPLUS_COLUMNS)):
             if len(counts) < len(splits) and _split(usage, path, line) != splits[len(counts)]:
-                raise DataError(f"{path}:{line}: Usage {usage!r} differs from the face's own; the files do not match.")
+                raise DataError(
+                    f"{path}:{line}: Usage {usage!r} differs from the face's own; the files do not match; "
+                    "give the votes of this very file."
+                )
             if not all(cell.isdecimal() and int(cell) <= 255 for cell in cells):
-                raise DataError(f"{path}:{line}: votes must be whole numbers, got {','.join(cells)}.")
+                raise DataError(
+                    f"{path}:{line}: votes must be whole numbers, got {','.join(cells)}; get the file anew."
+                )
             counts.append([int(cell) for cell in cells])
     if len(counts) != len(splits):
         raise DataError(

@@ -65,7 +65,9 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
         content = pq.read_table(table)
         content = content.rename_columns([name.strip().lower() for name in content.column_names])
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{table} is not a Parquet file that can be read ({error}).") from error
+        raise DataError(
+            f"{table} is not a Parquet file that can be read ({error}); write it anew, or give a .csv."
+        ) from error
     missing = [name for name in NEEDED if name not in content.column_names]
     if missing:
         raise DataError(

@@ -65,11 +65,7 @@ class Wanted:
         x, y, w, h = box or (0, 0, width, height)
         side = max(w, h)
         square = (x + (w - side) / 2, y + (h - side) / 2, side, side)
-        channels = CHANNELS[self.colour]
-        # a crop needs no mean and no deviation
-        return crop_face(
-            image_bgr, square, InputSpec(self.size_px, self.size_px, channels, (0,) * channels, (1,) * channels)
-        )
+        return crop_face(image_bgr, square, InputSpec.of_crop(self.size_px, CHANNELS[self.colour]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ def _attributes(base: Path, stem: str) -> dict[str, str]:
     try:
         return {name: values[int(code)] for (name, values), code in zip(ATTRIBUTES.items(), codes, strict=True)}
     except (ValueError, IndexError):
-        raise DataError(f"{path}: the last three lines are not gender, race and age as RAF-DB counts them.") from None
+        raise DataError(
+            f"{path}: the last three lines are not gender, race and age as RAF-DB counts them; get the file anew."
+        ) from None
 
 
 FORMAT = Format(

@@ -41,7 +41,8 @@ def columns(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterato
             continue
         if len(row) != len(names):
             raise DataError(
-                f"{path}:{reader.line_num}: {counted(len(row), 'column')}, and the header has {len(names)}."
+                f"{path}:{reader.line_num}: {counted(len(row), 'column')}, and the header has "
+                f"{len(names)}; mend the line."
             )
         yield reader.line_num, [row[place] for place in places]
 

@@ -189,7 +189,7 @@ def predict(
     The faces are as they are, or under a condition.
     """
     ask, side = candidate.ask(THREADS), faces.faces_u8.shape[1]
-    spec = candidate.input or InputSpec(side, side, 1, (0.0,), (1.0,))  # somebody else's model sees the whole crop
+    spec = candidate.input or InputSpec.of_crop(side, 1)  # somebody else's model sees the whole crop
     what = f"Evaluating {candidate.name}{f', {condition.name}' if condition else ''}"
     batches, random = [], np.random.default_rng(SEED)
     for start in range(0, len(faces), BATCH):

@@ -11,20 +11,17 @@ import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mien.classifier import open_session, softmax
 from mien.errors import ModelError, unknown_name
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
 from mien.preprocess import InputSpec, crop_face
+from mien.training.recipe import Section
 from mien.training.yaml_files import first_problem, read_yaml
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ForeignInput(_Section):
+class ForeignInput(Section):
     """What the network takes."""
 
     size: int = Field(ge=8, le=1024)
@@ -52,7 +49,7 @@ class ForeignInput(_Section):
         return self
 
 
-class ForeignDescription(_Section):
+class ForeignDescription(Section):
     """The YAML file; docs/evaluation.md has an example."""
 
     model: str
@@ -86,11 +83,16 @@ class ForeignModel:
         self.weights = path.parent / description.model
         self.labels = tuple(_our_name(label, path) for label in description.labels)
         if len(set(self.labels)) < len(self.labels):
-            raise ModelError(f"{path}: two of the labels {', '.join(description.labels)} mean the same expression.")
+            raise ModelError(
+                f"{path}: two of the labels {', '.join(description.labels)} mean the same expression; name each once."
+            )
         if not self.weights.is_file():
-            raise ModelError(f"{path} names the model {description.model}, and there is no file {self.weights}.")
+            raise ModelError(
+                f"{path} names the model {description.model}, and there is no file {self.weights}; "
+                "mend `model`, which is seen from the YAML file."
+            )
         self._input, self._outputs = description.input, description.outputs
-        self.crop = InputSpec(self._input.size, self._input.size, self._input.channels, (0.0,), (1.0,))
+        self.crop = InputSpec.of_crop(self._input.size, self._input.channels)
         self._session = open_session(self.weights, threads=threads)
         self._one_at_a_time = self._session.get_inputs()[0].shape[:1] == [1]
         self._try(path)
@@ -136,7 +138,10 @@ class ForeignModel:
                 f"{wanted.type}; mend size, colour or layout."
             ) from error
         if found.shape[1] != len(self.labels):
-            raise ModelError(f"{path} has {len(self.labels)} labels, and {self.weights.name} gives {found.shape[1]}.")
+            raise ModelError(
+                f"{path} has {len(self.labels)} labels, and {self.weights.name} gives {found.shape[1]}; "
+                "name one label for each output."
+            )
         are_shares = found.min() > -1e-3 and abs(found.sum() - 1) < 1e-3
         if are_shares != (self._outputs == "probabilities"):
             gives, say = ("probabilities", "probabilities") if are_shares else ("no probabilities", "logits")

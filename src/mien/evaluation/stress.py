@@ -173,7 +173,7 @@ def _each(faces_u8: NDArray[np.uint8], change: Callable[[NDArray[np.uint8]], NDA
 def _cut(faces_u8: NDArray[np.uint8], boxes: Sequence[Box], tilts_deg: Sequence[float]) -> NDArray[np.uint8]:
     """Cut each face anew out of its own crop, the border of which goes on, as reading cuts it out of a picture."""
     side, colour = faces_u8.shape[1], faces_u8.ndim == 4
-    spec = InputSpec(side, side, 3 if colour else 1, (0.0,), (1.0,))
+    spec = InputSpec.of_crop(side, 3 if colour else 1)
     to_bgr = cv2.COLOR_RGB2BGR if colour else cv2.COLOR_GRAY2BGR
     pictures = (np.asarray(cv2.cvtColor(face, to_bgr), np.uint8) for face in faces_u8)
     return np.stack(

@@ -87,14 +87,16 @@ def _export_int8(source: str, out: Path, data: Path) -> Quantised:
         raise ExportError(f"{model.path} has 8 bits already; give the file or the run that it was made from.")
     everything = open_faceset(data)
     open_candidate(source).check_fits(everything)
-    faces = everything.split(card.score.split)
+    before = card.calibration
+    split = before.split if before else card.score.split  # the score of a head on votes is by their majority
+    faces = everything.split(split)
     labels = np.array([card.labels.index(name) for name in everything.label_names])[faces.labels]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "int8.onnx"
         quantise(graph, file, network_input(calibration_faces(everything), spec))
         logits = _logits(file, faces, spec)
         found = Quantised(
-            split=card.score.split,
+            split=split,
             n=len(faces),
             fp32=float((_logits(model.path, faces, spec).argmax(1) == labels).mean()),
             int8=float((logits.argmax(1) == labels).mean()),
@@ -106,12 +108,11 @@ def _export_int8(source: str, out: Path, data: Path) -> Quantised:
                 "points at most; nothing was written, so stay with 32 bits."
             )
         quantised = onnx.load(file)
-    before = card.calibration
     own = replace(
         card,
         name=f"{card.name}-int8",
         calibration=calibrate(logits, labels, split=found.split, coverage=before.coverage) if before else None,
-        score=Score.measured(logits, labels, split=found.split),
+        score=Score.measured(logits, labels, split=card.score.split),
     )
     onnx.helper.set_model_props(quantised, {METADATA_KEY: own.to_json()})
     quantised.producer_name, quantised.doc_string = "mien", own.limits

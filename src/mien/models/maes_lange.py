@@ -8,10 +8,12 @@ affine layers of 256; FC counts every affine layer, the one to the classes among
 from mien.models.grammar import AffineBlock, ConvBlock, PlainCNN
 from mien.models.registry import register_plain
 
+VIEW_PX = 48
 
-def grid_network(convs: int, fc: int, view_px: int = 48) -> PlainCNN:
+
+def grid_network(convs: int, fc: int) -> PlainCNN:
     """Return the network with so many convolutions and affine layers."""
-    blocks, side = [], view_px
+    blocks, side = [], VIEW_PX
     for number in range(convs):
         pool = 2 if side > 3 else 0
         blocks.append(ConvBlock(min(512, 32 * 2**number), norm=True, pool=pool))
@@ -21,5 +23,5 @@ def grid_network(convs: int, fc: int, view_px: int = 48) -> PlainCNN:
 
 for _convs, _fc in ((2, 2), (3, 2), (5, 2), (5, 5)):
     register_plain(
-        f"maes-lange-{_convs}-{_fc}", grid_network(_convs, _fc), source="Maes & Lange, Tables 1 and 3", view_px=48
+        f"maes-lange-{_convs}-{_fc}", grid_network(_convs, _fc), source="Maes & Lange, Tables 1 and 3", view_px=VIEW_PX
     )

@@ -63,7 +63,7 @@ class PlainNetwork(nn.Module):
         self.convs = nn.Sequential(convs)
         values = channels * side * side
         if grammar.hog:
-            if hog.features(view_px) < 1 or view_px < hog.BLOCK_CELLS * hog.CELL_PX:
+            if view_px < hog.BLOCK_CELLS * hog.CELL_PX:
                 raise ModelError(f"hog: a view of {view_px} px is smaller than one block of HOG; 16 px is the least.")
             values += hog.features(view_px)
         self.hog = hog.HOG() if grammar.hog else None

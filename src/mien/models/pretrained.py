@@ -144,7 +144,10 @@ def _check(values: dict[str, Tensor], name: str, shape: tuple[int, ...], path: P
     if name not in values:
         raise WeightsError(f"{path} has no {name}, which the VGG16 of {source} has; is it another network's file?")
     if tuple(values[name].shape) != shape:
-        raise WeightsError(f"{path} has {name} of {tuple(values[name].shape)}, and VGG16's is {shape}.")
+        raise WeightsError(
+            f"{path} has {name} of {tuple(values[name].shape)}, and VGG16's is {shape}; it is another "
+            "network's file, so name VGG16's."
+        )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -158,7 +161,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{path} is not a safetensors file ({error}).") from error
+            raise WeightsError(f"{path} is not a safetensors file ({error}); get it anew.") from error
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
@@ -167,7 +170,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             "wanted a .pth, .safetensors or .h5 file of weights alone."
         ) from error
     if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()):
-        raise WeightsError(f"{path} holds no state dict; wanted names and tensors, nothing else.")
+        raise WeightsError(
+            f"{path} holds no state dict; wanted names and tensors, nothing else; save the network's `state_dict()`."
+        )
     return values
 
 
@@ -187,7 +192,9 @@ def _read_keras(path: Path) -> dict[str, Tensor]:
                     kind = "weight" if array.ndim > 1 else "bias"
                     values[f"{layer}.{kind}"] = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise WeightsError(f"{path} is not a Keras file of weights ({error}).") from error
+        raise WeightsError(
+            f"{path} is not a Keras file of weights ({error}); get it anew, or give a .pth or .safetensors."
+        ) from error
     first = values.get("conv1_1.weight")
     if first is not None and first.ndim == 4:
         values["conv1_1.weight"] = first.flip(1)  # keras-vggface feeds BGR (its utils.preprocess_input), we feed RGB

@@ -20,6 +20,6 @@ class SamePad(nn.Module):
         return F.pad(x, self.widths, value=self.value)
 
 
-def same_max_pool(side: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:
-    """Return a max pool that leaves ceil(side / stride) pixels along each axis."""
-    return nn.Sequential(SamePad(side, kernel, stride, -math.inf), nn.MaxPool2d(kernel, stride))
+def same_max_pool(side: int) -> nn.Sequential:
+    """Return a max pool over 3x3 pixels that leaves ceil(side / 2) along each axis."""
+    return nn.Sequential(SamePad(side, 3, 2, -math.inf), nn.MaxPool2d(3, 2))

@@ -10,22 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.classifier import open_session
 from mien.preprocess import InputSpec, crop_face
 from mien.reading.detectors import SMALLEST, Detection, FaceDetector
 
 MODEL = Path(__file__).with_name("face_check.onnx")
-SPEC = InputSpec(face_px=48, view_px=48, channels=1, mean=(0.0,), std=(1.0,))  # the network normalises by itself
+SPEC = InputSpec.of_crop(48, 1)  # the network normalises by itself
 
 
 class FaceCheck:
     """Tells faces from what is none."""
 
     def __init__(self) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(MODEL, threads=1)
         self._threshold = float(self._session.get_modelmeta().custom_metadata_map["threshold"])
 
     def passes(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.bool_]:

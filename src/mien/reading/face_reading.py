@@ -1,8 +1,8 @@
 """What reading gives: a FaceReading for each face, a FrameReading for each frame, Faces for all faces of a source."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from mien.errors import MissingExtraError
 from mien.labels import UNSURE
 from mien.preprocess import Box
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WHERE = ("source", "frame", "time_s")
 FACE = ("face", "track", "x", "y", "w", "h", "detection_score", "expression", "dominant_emotion", "confidence")
@@ -112,11 +115,23 @@ class FrameReading:
             yield {"source": self.source, "frame": self.frame, "time_s": self.time_s}
 
 
+def columns_of(labels: Sequence[str]) -> "pa.Schema":
+    """Return the columns of a table of faces: their names and types, whatever its first rows hold."""
+    import pyarrow as pa
+
+    kinds = {"source": pa.string(), "frame": pa.int64(), "time_s": pa.float64()}
+    kinds |= {name: pa.int32() for name in FACE[:6]}
+    kinds |= {"detection_score": pa.float32(), "expression": pa.string(), "dominant_emotion": pa.string()}
+    return pa.schema(kinds | {name: pa.float32() for name in ("confidence", *labels)})
+
+
 class Faces(list[FaceReading]):
     """All faces of a photo or a clip: a list that shows itself in a notebook and turns into a table."""
 
     def to_frame(self) -> Any:
         """Return a pandas.DataFrame with a row a face; typed loosely, since pandas is optional.
+
+        Without a face it has no rows, and no columns of expressions.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -124,7 +139,8 @@ class Faces(list[FaceReading]):
         import pyarrow as pa
 
         try:
-            return pa.Table.from_pylist([face.as_row() for face in self]).to_pandas()
+            columns = columns_of(self[0].labels if self else ())
+            return pa.Table.from_pylist([face.as_row() for face in self], schema=columns).to_pandas()
         except ModuleNotFoundError as error:
             raise MissingExtraError("pandas", error.name) from error
 

@@ -121,15 +121,20 @@ def live(camera: str, *, clock: Callable[[], float] = time.monotonic) -> Newest:
     Args:
         camera: "0" and so on: a camera of this machine; an address such as rtsp://…; or a clip, played at its own
             speed.
-        clock: Gives the time of frames that have none of their own.
+        clock: Seconds. Frames of a camera or a stream get those since it was opened first.
 
     Raises:
         InputError: It is none of these.
     """
+    began_s = clock()
+
+    def since() -> float:
+        return clock() - began_s
+
     if camera.isdecimal():
-        return Newest(lambda: _camera_frames(int(camera), clock), reconnects=True)
+        return Newest(lambda: _camera_frames(int(camera), since), reconnects=True)
     if "://" in camera:
-        return Newest(lambda: _stream_frames(camera, clock), reconnects=True)
+        return Newest(lambda: _stream_frames(camera, since), reconnects=True)
     if not is_clip(Path(camera)):
         raise InputError(f"{camera} is no camera; give a number such as 0, an address such as rtsp://…, or a clip.")
     check_file(Path(camera))
@@ -161,7 +166,7 @@ def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
     try:
         with av.open(address, timeout=SILENCE_S) as container:
             if not container.streams.video:
-                raise InputError(f"{address} has no video stream.")
+                raise InputError(f"{address} has no video stream; name one with pictures.")
             for index, frame in enumerate(container.decode(video=0)):
                 image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
                 yield Frame(image, source=address, index=index, time_s=clock())
@@ -171,9 +176,12 @@ def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
 
 def _paced(clip: Iterator[Frame], clock: Callable[[], float]) -> Iterator[Frame]:
     """Yield a clip's frames when their time has come."""
-    began_s = clock()
+    began_s: float | None = None
     for frame in clip:
-        time.sleep(max(0.0, began_s + (frame.time_s or 0.0) - clock()))
+        time_s = frame.time_s or 0.0
+        if began_s is None:  # a clip that was cut from another need not begin at 0
+            began_s = clock() - time_s
+        time.sleep(max(0.0, began_s + time_s - clock()))
         yield frame
 
 

@@ -22,7 +22,7 @@ from mien.reading.detectors import AUTO, Detection, make_detector
 from mien.reading.face_reading import FaceReading, Faces, FrameReading
 from mien.reading.finder import SEARCH_EVERY_S, Finder, Found
 from mien.reading.pipeline import ahead
-from mien.reading.resume import WARM_UP_S, Begun, gone_on
+from mien.reading.resume import Begun, gone_on, warm_up_s
 from mien.reading.sinks import Sink
 from mien.reading.smoothing import smoothed
 from mien.reading.sources import Frame, frames, path_of, source_name
@@ -94,6 +94,7 @@ class Reader:
             ModelError: No such model.
             DetectorError: No such detector.
             WeightsError: The detector's model is not at hand, and cannot or must not be downloaded.
+            MissingExtraError: dlib is not installed.
             InputError: A time is not a number of seconds.
         """
         for name, time_s in (("smooth_s", smooth_s), ("every_s", every_s), ("search_every_s", search_every_s)):
@@ -122,6 +123,9 @@ class Reader:
         """Yield a FrameReading for each frame, also for those without faces; takes what `read` takes.
 
         A clip that is damaged gives a warning after the frames that could be read.
+
+        Raises:
+            InputError: As `read`.
         """
         if not isinstance(source, str | os.PathLike):
             yield self.read_frame(Frame(_as_bgr(source, rgb=rgb)))
@@ -209,7 +213,7 @@ class Reader:
             InputError: The only file cannot be read.
         """
         summary, failures = ReadSummary(), list[InputError]()
-        readings = self.readings(_frames_of(files, self._every_s, failures, begun))
+        readings = self.readings(_frames_of(files, self._every_s, failures, begun, warm_up_s(self.smooth_s)))
         for frame, reading in readings if begun is None else gone_on(readings, begun):
             for sink in sinks:
                 sink.write(frame, reading)
@@ -263,15 +267,22 @@ class Reader:
 
 
 def _frames_of(
-    files: Sequence[Path], every_s: float, failures: list[InputError], begun: Begun | None = None
+    files: Sequence[Path],
+    every_s: float,
+    failures: list[InputError],
+    begun: Begun | None = None,
+    again_s: float = 0.0,
 ) -> Generator[Frame, None, None]:
-    """Yield the frames of all files, without those that are in a table already; note what cannot be read, and go on."""
+    """Yield the frames of all files; note what cannot be read, and go on.
+
+    Of what is in a table already only the last source's last `again_s` seconds are read.
+    """
     for file in files:
         from_s = -math.inf
         if begun and source_name(file) in begun.sources:
             if source_name(file) != begun.source or begun.time_s is None:
                 continue
-            from_s = begun.time_s - WARM_UP_S
+            from_s = begun.time_s - again_s
         try:
             yield from frames(file, every_s=every_s, from_s=from_s)
         except InputError as error:

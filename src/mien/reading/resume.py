@@ -1,6 +1,6 @@
 """A reading that was stopped goes on, as if it had not been.
 
-In: the readings of the last source from a second before the end of what is in the table.  Out: what the table lacks,
+In: the readings of the last source from shortly before the end of what is in the table.  Out: what the table lacks,
 the tracks under the numbers they have there.
 """
 
@@ -11,8 +11,9 @@ from mien.preprocess import Box
 from mien.reading.detectors import overlap
 from mien.reading.face_reading import FaceReading, FrameReading
 from mien.reading.sources import Frame
+from mien.reading.tracks import MAX_GAP_S
 
-WARM_UP_S = 1.0  # of the last source that is read again: more than a track's longest gap and half a wide window
+LAST_S = 1.0  # of a table's last source: its faces then are those whose tracks go on
 SAME_FACE = 0.5  # overlap, intersection over union, of one face found twice in one frame
 
 
@@ -37,6 +38,11 @@ class Begun:
     boxes: tuple[tuple[int, Box, int], ...]
     tracks: int
     rows: int
+
+
+def warm_up_s(smooth_s: float) -> float:
+    """Return how much before its end the last source is read again: a track's longest gap and half the window."""
+    return max(LAST_S, MAX_GAP_S + smooth_s / 2)
 
 
 def gone_on(readings: Iterable[tuple[Frame, FrameReading]], begun: Begun) -> Iterator[tuple[Frame, FrameReading]]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 # A clip whose last frame ends this much before the time its header promises has been cut off. Less than that is how
-# containers round.
-MISSING_S = 0.5
+# containers round, or a frame and a half of a slow clip.
+MISSING_S, MISSING_FRAMES = 0.5, 1.5
 
 EARLY_S = 1e-3  # a frame this little before it is wanted will do: containers round to milliseconds
 
@@ -140,7 +140,7 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     try:
         with av.open(path) as container:
             if not container.streams.video:
-                raise InputError(f"{path} has no video stream.")
+                raise InputError(f"{path} has no video stream, so there is no face to read; name a clip with pictures.")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             base, rate = float(stream.time_base or 0), float(stream.average_rate or 25)
@@ -169,7 +169,7 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
         broken += 1
     if index < 0:
         raise InputError(f"{path} has no frame that can be decoded; copy or download it again.")
-    if time_s + MISSING_S < end_s:
+    if time_s + max(MISSING_S, MISSING_FRAMES / rate) < end_s:
         raise DamagedClip(f"{path} breaks off at {time_s:.2f} s of {end_s:.2f} s; what comes before was read.")
     if broken:
         packets = "1 broken packet; its" if broken == 1 else f"{broken} broken packets; their"

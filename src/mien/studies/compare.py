@@ -3,7 +3,7 @@
 In: a study's folder.  Out: a Report.
 """
 
-import math
+import statistics
 
 from mien.data.description import describe
 from mien.data.faceset import open_faceset
@@ -120,28 +120,29 @@ def _row(table: Table, row: Row, measured: Measured) -> ComparedRow:
 
 
 def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Missing], support: int | None) -> Cell:
+    of = row.of or ("macro" if column.measure in ("precision", "recall", "f1") else None)
     scored = [one for one in found if isinstance(one, Scored)]
     if not scored:
         (why,) = {one.why for one in found[:1] if isinstance(one, Missing)}
         return Cell(printed, missing=why)
-    values = [value_of(one, column, row.of) for one in scored]
-    ours_n = _faces_behind(scored[0].evaluation, column, row.of)
+    values = [value_of(one, column, of) for one in scored]
+    ours_n = _faces_behind(scored[0].evaluation, column, of)
     if values[0] is None:
         return Cell(printed)
     ours = sum(value for value in values if value is not None) / len(values)
     style = _style(printed, column)
     proportion = column.measure in ("accuracy", "train_accuracy") or (
-        (column.measure, row.of in AVERAGES) == ("recall", False) or (column.measure, row.of) == ("f1", "accuracy")
+        (column.measure, of in AVERAGES) == ("recall", False) or (column.measure, of) == ("f1", "accuracy")
     )
     theirs = _value(printed) if column.compare else None
     low = high = None
     if theirs is not None and column.n is not None and ours_n:
         if proportion and column.measure != "train_accuracy":
             their_n = column.n
-            if row.of is not None and row.of not in AVERAGES:
+            if of is not None and of not in AVERAGES:
                 their_n = support or max(1, round(column.n * ours_n / scored[0].evaluation.n))
             low, high = newcombe(ours, ours_n, theirs, their_n)
-        elif (column.measure, row.of) == ("f1", "macro") and len(scored) == 1:
+        elif (column.measure, of) == ("f1", "macro") and len(scored) == 1:
             low, high = scored[0].macro_f1.low - theirs, scored[0].macro_f1.high - theirs
     return Cell(
         printed=printed,
@@ -151,7 +152,7 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
         n=ours_n,
         seeds=len(scored),
         of_seeds=len(found),
-        spread=_spread([value for value in values if value is not None]),
+        spread=statistics.stdev(value for value in values if value is not None) if len(values) > 1 else None,
         difference=None if theirs is None else ours - theirs,
         low=low,
         high=high,
@@ -205,13 +206,6 @@ def _style(printed: str | None, column: Column) -> str:
     if printed is None and column.measure in ("accuracy", "train_accuracy", "recall"):
         return "percent"
     return "percent" if printed and printed.endswith("%") else "decimal"
-
-
-def _spread(values: list[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def sentence(row: ComparedRow, column: Column, cell: Cell) -> str:

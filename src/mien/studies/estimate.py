@@ -81,15 +81,16 @@ def timed(
 
 def _key(recipe: Recipe) -> str:
     """Return what is equal for recipes whose steps cost the same."""
-    optimiser = recipe.optimiser.model_copy(update={"lr": 1.0, "weight_decay": 0.0})
+    optimiser = recipe.optimiser.model_copy(update={"lr": 1.0, "muon_lr": 1.0, "weight_decay": 0.0})
     return recipe.model_copy(update={"name": "", "about": "", "epochs": 1, "seed": 0, "optimiser": optimiser}).sha256()
 
 
 def _face_s(job: Job, faces: FaceSet, seconds: float, clock: Callable[[], float]) -> float | None:
     """Return seconds for one training face, the median over steps."""
     batch = min(job.recipe.batch_size, FACES_A_STEP)
-    slow = job.recipe.optimiser.model_copy(update={"lr": SLOW})
-    changes = {"batch_size": batch, "epochs": 1_000_000, "patience": None, "optimiser": slow}
+    slow = job.recipe.optimiser.model_copy(update={"lr": SLOW, "muon_lr": SLOW})
+    whole = job.recipe.augmentation.model_copy(update={"early_px": None})  # smaller pictures would flatter it
+    changes = {"batch_size": batch, "epochs": 1_000_000, "patience": None, "optimiser": slow, "augmentation": whole}
     recipe = job.recipe.model_copy(update=changes)
     torch.set_num_threads(job.threads)
     with tempfile.TemporaryDirectory(prefix="mien-") as scratch:

@@ -143,7 +143,7 @@ class StudyFolder:
         if problem.is_file():  # before the lock: whoever goes on with it takes the note away first
             noted = json.loads(problem.read_text())
             return f"{noted['outcome']}: {noted['sentence']}"
-        if run is not None and _locked(run):
+        if run is not None and run.is_locked:
             return f"training, {under_way}"
         return f"stopped, {under_way}" if run else "not begun"
 
@@ -213,15 +213,6 @@ def _divided(study: Study, trainings: Sequence[Planned], faces: FaceSet) -> Face
     available = len(faces.split(study.data.only)) if study.data.only else len(faces)
     take = None if study.data.take is None else min(study.data.take, available)
     return divide(faces, study.data.parts, by=study.data.by, only=study.data.only, take=take)
-
-
-def _locked(run: RunFolder) -> bool:
-    """Return whether a process is training in a run folder now."""
-    try:
-        with FileLock(run.path / ".lock", timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def _parsed(path: Path) -> Any:

@@ -154,5 +154,7 @@ def keep_stage(run: RunFolder, epochs: int, path: Path) -> None:
         stage = RunFolder.make(beside, recipe)
         shutil.copy(run.checkpoint_path, stage.checkpoint_path)
         shutil.copy(run.metrics_path, stage.metrics_path)
+        if run.answers_path.is_file():
+            shutil.copy(run.answers_path, stage.answers_path)
         environment = run.environment() | {"recipe_sha256": recipe.sha256()}
         stage.environment_path.write_text(json.dumps(environment, indent=2) + "\n")

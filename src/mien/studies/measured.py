@@ -23,6 +23,7 @@ from mien.files import sha256, written_beside
 from mien.studies.folder import StudyFolder
 from mien.studies.plan import Planned
 from mien.training.run_folder import RunFolder
+from mien.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,10 @@ class Measured:
 
     def _score(self, state: State, path: Path, split: str | None) -> Scored | Missing:
         if not path.is_dir() or not RunFolder(path).finished:
-            return Missing(self._folder.state(state.training))
+            why = self._folder.state(state.training)
+            if why == "finished":
+                why = f"its state after {counted(state.scaled, 'epoch')} is not there; carry out the study again"
+            return Missing(why)
         run = RunFolder(path)
         rows = run.metrics()
         if split is None:

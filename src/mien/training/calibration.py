@@ -5,6 +5,8 @@ Source: Guo et al. 2017, "On calibration of modern neural networks": temperature
 calibration error over 15 equal bins, section 2.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.integer], *, split
     temperature = _best_temperature(logits, labels)
     probabilities = softmax(logits, temperature)
     confidence = probabilities.max(1)
-    threshold = round(float(np.quantile(confidence, 1 - coverage)), 3)
+    threshold = math.floor(1000 * float(np.quantile(confidence, 1 - coverage))) / 1000  # never above the quantile
     return Calibration(
         temperature=round(temperature, 4),
         unsure_below=threshold,

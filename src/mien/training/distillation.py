@@ -33,10 +33,10 @@ def teachers_to_train(recipe: Recipe, learn: FaceSet) -> list[Recipe]:
     """Return the recipes of those teachers of a recipe that have to be trained first, on the faces it learns from.
 
     Raises:
-        RecipeError: A teacher would have teachers itself.
+        RecipeError: A teacher would have teachers itself, or two have one name.
         TrainingError: A run that is given as a teacher has seen every training face, or answers for other faces.
     """
-    recipes = []
+    recipes: list[Recipe] = []
     for name in recipe.teachers:
         if not Path(name).is_dir():
             teacher = load_recipe(name)
@@ -45,6 +45,8 @@ def teachers_to_train(recipe: Recipe, learn: FaceSet) -> list[Recipe]:
                     f"Recipe {name} has teachers itself, and cannot be a teacher; give a finished run of it."
                 )
             data = teacher.data.model_copy(update={"train": recipe.data.train, "validate_on": recipe.data.validate_on})
+            if teacher.name in {other.name for other in recipes}:
+                raise RecipeError(f"Two teachers are called {teacher.name}; give each recipe a `name` of its own.")
             recipes.append(teacher.model_copy(update={"data": data}))
         else:
             _check_answers(RunFolder(Path(name)), learn)
@@ -71,6 +73,7 @@ def cross_fit(run: RunFolder, learn: FaceSet, watcher: Watcher) -> NDArray[np.fl
     Trains what is not trained yet, and goes on where it stopped.
 
     Raises:
+        RecipeError: A teacher's recipe has changed since the run began.
         TrainingStopped: Ctrl-C.
     """
     if not run.recipe.teachers:
@@ -113,7 +116,11 @@ def _teacher_run(run: RunFolder, name: str, fold: int, learn: FaceSet) -> RunFol
     recipe, which = load_recipe(name), f"fold {fold + 1} of {run.recipe.folds}"
     stem = f"{recipe.name}-{which}".replace("/", "-").replace(" ", "-")
     path = run.path / "teachers" / stem
-    if path.is_dir():
-        return RunFolder(path)
     data = recipe.data.model_copy(update={"train": run.recipe.data.train, "validate_on": which})
-    return begin(path, recipe.model_copy(update={"data": data}), learn, Path(run.environment()["data_folder"]))
+    recipe = recipe.model_copy(update={"data": data})
+    if not path.is_dir():
+        return begin(path, recipe, learn, Path(run.environment()["data_folder"]))
+    begun = RunFolder(path)
+    if begun.recipe.sha256() != recipe.sha256():
+        raise RecipeError(f"Recipe {name} has changed since {path} was trained by it; start a new run.")
+    return begun

@@ -5,6 +5,7 @@ or with eight. The leader keeps the run folder; the others work in a scratch fol
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -48,6 +49,13 @@ class Parallel:
 
     def check(self, recipe: Recipe) -> None:
         """Raise TrainingError unless the recipe can be trained so."""
+        if not 0 <= self.node < self.nodes:
+            raise TrainingError(
+                f"--node is 0 to {self.nodes - 1} with --nodes {self.nodes}; got {self.node}. Say on every machine how "
+                "many there are."
+            )
+        if self.leader is not None and not re.fullmatch(r".+:\d+", self.leader):
+            raise TrainingError(f"--leader is HOST:PORT, as in 192.168.1.10:29500; got {self.leader}.")
         if self.processes == 1:
             return
         if self.nodes > 1 and self.leader is None:
@@ -55,8 +63,6 @@ class Parallel:
                 f"--nodes {self.nodes} needs --leader HOST:PORT, the address of the machine with --node 0 and a port "
                 "that is free on it."
             )
-        if not 0 <= self.node < self.nodes:
-            raise TrainingError(f"--node is 0 to {self.nodes - 1} with --nodes {self.nodes}; got {self.node}.")
         if recipe.batch_size % self.processes:
             raise TrainingError(
                 f"{self.processes} processes cannot share a batch of {recipe.batch_size} evenly; "

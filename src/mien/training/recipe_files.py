@@ -92,7 +92,9 @@ def _override(content: dict[str, Any], override: str) -> None:
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {override}: {section} is a single value, not a section.")
+            raise RecipeError(
+                f"--set {override}: {section} is a single value, not a section; docs/recipes.md lists the keys."
+            )
     try:
         content[last] = yaml.safe_load(value)
     except yaml.YAMLError:

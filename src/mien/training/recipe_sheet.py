@@ -20,10 +20,11 @@ from mien.training.batches import generator
 from mien.training.recipe import Recipe
 
 LOOKS = 10
+SEED = 0  # of which faces are drawn, and of what is done to them
 HEADER_PX = 28
 
 
-def write_recipe_sheet(faces: FaceSet, recipe: Recipe, path: Path, *, seed: int = 0) -> None:
+def write_recipe_sheet(faces: FaceSet, recipe: Recipe, path: Path) -> None:
     """Write a PNG with a row for each class: a face as it is stored, and LOOKS at it by the recipe's augmentation.
 
     The faces of a column are one batch, so that mixup, which mixes the faces of a batch, shows as in training.
@@ -32,24 +33,23 @@ def write_recipe_sheet(faces: FaceSet, recipe: Recipe, path: Path, *, seed: int 
         faces: The set; one face of each class is drawn from it.
         recipe: Its augmentation and its input.
         path: The PNG to write.
-        seed: Which faces are drawn, and what is done to them.
 
     Raises:
         DataError: The faces do not have the size and colours that the recipe takes.
         OutputError: The path cannot be written, or does not end in .png.
     """
     if path.suffix.lower() != ".png":
-        raise OutputError(f"Cannot write {path}: the name of a contact sheet must end in .png.")
+        raise OutputError(f"Cannot write {path}: the name of a recipe's sheet must end in .png.")
     spec = recipe.input.spec()
     faces.check_fits(spec, f"Recipe {recipe.name}")
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     classes = [code for code in range(len(faces.label_names)) if (faces.labels == code).any()]
     rows = np.array([random.choice(np.flatnonzero(faces.labels == code)) for code in classes])
     originals = np.array(faces.faces_u8[rows])
     scale, offset = normalisation(spec)
     columns = [originals]
     for look in range(LOOKS):
-        draws = generator(seed, look)
+        draws = generator(SEED, look)
         mirrored = torch.full((len(rows),), recipe.augmentation.flip != "none" and look % 2 == 1)
         inputs = augment(torch.from_numpy(originals), mirrored, recipe.augmentation, spec, draws, spec.view_px)
         inputs, _ = mix(inputs, torch.eye(len(rows)), recipe.augmentation, draws)

@@ -40,6 +40,10 @@ from mien.training.calibration import calibrate
 from mien.training.recipe import Recipe
 from mien.training.recipe_files import load_recipe
 
+BATCH = 256  # faces that are asked at once
+LOCK = ".lock"
+LOOK_S = 1.0  # a look at whether a folder is locked takes the lock for a moment, which a training waits for
+
 
 class RunFolder:
     """One training's folder. Opening it reads the recipe; the rest is read when asked for."""
@@ -117,6 +121,15 @@ class RunFolder:
         (path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         return cls(path)
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process is training in this folder now."""
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep every other process from training in this folder; the lock goes with the process, however it ends.
@@ -125,7 +138,7 @@ class RunFolder:
             TrainingError: Another process is training in it.
         """
         try:
-            with FileLock(self.path / ".lock", timeout=0):
+            with FileLock(self.path / LOCK, timeout=LOOK_S):
                 for half_written in [*self.path.rglob(".*.part*")]:  # by a process that was killed
                     if half_written.is_dir():
                         shutil.rmtree(half_written)
@@ -329,10 +342,8 @@ class TorchClassifier:
         return softmax(self.logits(faces_u8), self.card.calibration.temperature)
 
 
-def network_logits(network: nn.Module, inputs: NDArray[np.float32], batch_size: int = 256) -> NDArray[np.float32]:
+def network_logits(network: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a network's outputs for (N, C, H, W) inputs, in single precision and evaluation mode."""
     with torch.inference_mode():
-        outputs = [
-            network.eval()(torch.from_numpy(inputs[i : i + batch_size])) for i in range(0, len(inputs), batch_size)
-        ]
+        outputs = [network.eval()(torch.from_numpy(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
     return np.concatenate([output.numpy() for output in outputs])

@@ -65,7 +65,7 @@ def train_at(path: Path, recipe: Recipe, *, data: Path, watcher: Watcher | None 
     """Train a network in the run folder at `path`: begun, gone on with, or left as it is if it has finished.
 
     Args:
-        path: The run folder; its parent is there.
+        path: The run folder; made if need be.
         recipe: What to train; the recipe of the folder, if that is there.
         data: Folder of a prepared FaceSet.
         watcher: Told of each step and epoch.

@@ -41,7 +41,9 @@ def export(
     if not int8 and (source in bundled_models() or source.endswith(".onnx")):
         raise ExportError(f"{source} is an ONNX file already; give a run's folder, or add --int8 to have it in 8 bits.")
     if int8 and by_votes:
-        raise ExportError("--int8 takes a file that --by-votes wrote; export twice.")
+        raise ExportError(
+            "Export twice: with --by-votes, and then that file with --int8 and a FaceSet of FER+ (--data)."
+        )
     with show.err.status("Exporting and checking"):
         if int8:
             found = export_int8(source, out, data=data, licence=licence)

@@ -187,7 +187,7 @@ class Findings:
 
     def write(self, frame: "Frame", reading: "FrameReading") -> None:
         """Take a frame."""
-        if reading.time_s is not None or reading.frame > 0:
+        if reading.time_s is not None:
             self._clips.setdefault(reading.source, Clip()).add(reading)
         elif reading.faces:
             for face in reading.faces:

@@ -42,6 +42,7 @@ def watch(
     offline: Annotated[bool, typer.Option("--offline", help="Never download a detector's model.")] = False,
 ) -> None:
     """Read the faces before a camera, in a stream, or in a clip at its own speed. Ctrl-C ends it."""
+    from mien.reading.finder import SEARCH_EVERY_S
     from mien.reading.live import LiveReader, live
     from mien.reading.reader import Reader
     from mien.reading.snaps import SnapRule, Snaps
@@ -49,7 +50,12 @@ def watch(
     if (snap_when is None) != (out is None):
         raise OutputError("--snap-when says when to take a photo and --out where to put it; give both, or neither.")
     reader = Reader(
-        model=model, detector=detector, largest=largest, smooth_s=seconds("--smooth", smooth), offline=offline
+        model=model,
+        detector=detector,
+        largest=largest,
+        smooth_s=seconds("--smooth", smooth),
+        search_every_s=0.0 if blur else SEARCH_EVERY_S,  # a face is hidden from its first frame on
+        offline=offline,
     )
     rule = SnapRule.parse(snap_when, reader.classifier.card.labels) if snap_when else None
     reads = LiveReader(reader)

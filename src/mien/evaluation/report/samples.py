@@ -13,7 +13,7 @@ from mien.preprocess import InputSpec, crop_face
 
 # NASA's portrait of Eileen Collins, in the public domain; comes with scikit-image. The square is that of YuNet's box.
 BOX = (163.0, 56.0, 119.0, 119.0)
-SPEC = InputSpec(48, 48, 1, (0.0,), (1.0,))  # FER2013's size and colour
+SPEC = InputSpec.of_crop(48, 1)  # FER2013's size and colour
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,10 +182,10 @@ def overlap(a: Box, b: Box) -> float:
     return shared / (a[2] * a[3] + b[2] * b[3] - shared) if shared else 0.0
 
 
-def without_doubles(detections: list[Detection], most: float = MOST_OVERLAP) -> list[Detection]:
-    """Return the detections without those that overlap a better one by more than `most`; sure ones are better."""
+def without_doubles(detections: list[Detection]) -> list[Detection]:
+    """Return the detections without those that overlap a better one by more than MOST_OVERLAP; sure ones are better."""
     kept: list[Detection] = []
     for found in sorted(detections, key=lambda found: (found.sure, found.score), reverse=True):
-        if all(overlap(found.box_xywh_px, other.box_xywh_px) <= most for other in kept):
+        if all(overlap(found.box_xywh_px, other.box_xywh_px) <= MOST_OVERLAP for other in kept):
             kept.append(found)
     return kept

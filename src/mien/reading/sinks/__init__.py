@@ -4,10 +4,8 @@ A sink is a context manager. Each file that it writes stands beside its final na
 way is deleted if the block raises. Nothing half-written is left.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from mien.reading.face_reading import FrameReading
 from mien.reading.sources import Frame
@@ -18,24 +16,3 @@ class Sink(AbstractContextManager["Sink", None], Protocol):
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Take one frame."""
-
-
-class Callback:
-    """A sink that hands each frame with its reading to a function."""
-
-    def __init__(self, function: Callable[[Frame, FrameReading], None]) -> None:
-        """Take the function."""
-        self._function = function
-
-    def __enter__(self) -> Self:
-        """Do nothing."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Do nothing."""
-
-    def write(self, frame: Frame, reading: FrameReading) -> None:
-        """Call the function."""
-        self._function(frame, reading)

@@ -1,7 +1,7 @@
 """Readings as Apache Parquet, written in parts, so that a reading that was killed can go on where it was.
 
 Parts lie in a hidden folder beside the table; each is whole, and ends with a whole frame. At the end they become one
-file. After an error they are deleted; after Ctrl-C or a kill they stay, for `--resume`.
+file. After Ctrl-C, a kill or an error (a full disk, say) those that are whole stay, for `--resume`.
 """
 
 import shutil
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from mien.errors import OutputError
 from mien.files import check_writable, written_beside
-from mien.reading.face_reading import FrameReading
-from mien.reading.resume import WARM_UP_S, Begun
+from mien.reading.face_reading import FrameReading, columns_of
+from mien.reading.resume import LAST_S, Begun
 from mien.reading.sources import Frame
 
 PART_ROWS = 4096  # rows held in memory, and lost by a kill: less than three minutes of a face at 25 frames a second
@@ -42,13 +42,9 @@ class ParquetSink:
         Raises:
             OutputError: The table, or the parts of one, that are there were made with other settings.
         """
-        kinds = {"source": pa.string(), "frame": pa.int64(), "time_s": pa.float64(), "face": pa.int32()}
-        kinds |= {name: pa.int32() for name in ("track", *"xywh")}
-        kinds |= {"detection_score": pa.float32(), "expression": pa.string(), "dominant_emotion": pa.string()}
-        kinds |= {name: pa.float32() for name in ("confidence", *labels)}
         self._path = path
         self._parts = path.with_name(f".{path.name}.parts")
-        self._schema = pa.schema(kinds.items(), metadata={SETTINGS: settings.encode()})
+        self._schema = columns_of(labels).with_metadata({SETTINGS: settings.encode()})
         self._resume = resume
         self._rows: list[dict[str, Any]] = []
         if resume:
@@ -91,7 +87,7 @@ class ParquetSink:
             boxes=tuple(
                 (row["frame"], (row["x"], row["y"], row["w"], row["h"]), row["track"])
                 for row in seen
-                if row["time_s"] >= last["time_s"] - WARM_UP_S
+                if row["time_s"] >= last["time_s"] - LAST_S
             ),
             tracks=1 + max((row["track"] for row in seen), default=-1),
             rows=rows.num_rows,
@@ -111,18 +107,17 @@ class ParquetSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Join the parts to one file; delete them if the block raised, but keep them after Ctrl-C."""
+        """Join the parts to one file; if the block raised, keep them, and after Ctrl-C the last rows too."""
         if error is None:
             with written_beside(self._path) as beside, pq.ParquetWriter(beside, self._schema) as writer:
                 for part in self._files():
                     writer.write_table(pq.read_table(part))
                 if self._rows:
                     writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        elif isinstance(error, KeyboardInterrupt):
-            if self._rows:
-                self._flush()
-            return
-        self._remove_parts()
+        elif isinstance(error, KeyboardInterrupt) and self._rows:
+            self._flush()
+        if error is None or not self._files():
+            self._remove_parts()
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Keep the frame's rows; write them out now and then."""

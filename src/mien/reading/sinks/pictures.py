@@ -37,7 +37,7 @@ class AnnotatedPhoto:
     """Writes a photo with its faces drawn in."""
 
     def __init__(self, path: Path, *, blur: bool = False) -> None:
-        """Prepare to write `path`; with `blur`, every face is pixelated."""
+        """Prepare to write `path`; with `blur`, every face is blurred."""
         self._path = path
         self._blur = blur
 
@@ -99,9 +99,13 @@ class AnnotatedClip:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish and rename the clip, or delete it if the block raised."""
-        if error is None and self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-            self._copy_sound(math.inf)
+        try:
+            if error is None and self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+                self._copy_sound(math.inf)
+        except BaseException as failure:
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         self._stack.__exit__(kind, error, trace)
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
@@ -168,7 +172,7 @@ class AnnotatedFolder:
     """Draws on several files, each into a file of the same name in one folder."""
 
     def __init__(self, folder: Path, sources: Sequence[Path], *, blur: bool = False) -> None:
-        """Prepare to write into `folder`; it is made if it is not there. With `blur`, every face is pixelated.
+        """Prepare to write into `folder`; it is made if it is not there. With `blur`, every face is blurred.
 
         Raises:
             OutputError: One of the sources lies in the folder: it might be overwritten, or drawn on again.
@@ -218,7 +222,7 @@ class AnnotatedFolder:
 
 
 def picture_sink(path: Path, source: Path, *, blur: bool = False) -> Sink:
-    """Return the sink that draws on `source` and writes `path`; with `blur`, every face is pixelated.
+    """Return the sink that draws on `source` and writes `path`; with `blur`, every face is blurred.
 
     Raises:
         OutputError: The suffix of `path` does not fit (a photo becomes a photo, a clip a clip), or `path` is `source`.
