@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mien.data.faceset import FaceSet, make_faceset, open_faceset
@@ -41,6 +42,14 @@ def fer2013_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real") / "fer2013.faceset"
     read_fer2013(SHARED / "fer2013" / "fer2013.csv.gz", votes=SHARED / "fer2013" / "fer2013new.csv").save(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """Give torch the threads back that a study or a candidate took."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +150,17 @@ TINY = (
     "batch_size=35",
     "ema_decay=0.9",
     "augmentation.flip=false",
+    "precision=fp32",
+)
+# No batch norm, no draws: a step is its gradient alone.
+PLAIN = (
+    *TINY,
+    "network={convs: [{out: 8, pool: 4}], affines: [{out: 16}]}",
+    "ema_decay=0",
+    "augmentation={flip: none, shift_px: 0, rotation_deg: 0, zoom: 0, brightness: 0, contrast: 0}",
+    "optimiser={name: sgd, lr: 0.1, momentum: 0, weight_decay: 0}",
+    "schedule={name: constant, warmup: 0}",
+    "epochs=1",
 )
 
 

@@ -75,13 +75,17 @@ def test_an_unknown_model_lists_the_near_ones(tmp_path: Path) -> None:
         model_path(tmp_path / "missing.onnx")
 
 
-def test_a_damaged_file_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "downloaded"
+def test_a_damaged_file_is_not_used_and_fetched_anew(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, address = served
+    file = folder / "net.onnx"
     file.write_bytes(b"weights")
-    _pin(monkeypatch, "http://127.0.0.1:1/", sha256(file))
+    _pin(monkeypatch, f"{address}/net.onnx", sha256(file))
     add(file)
     path = at_hand("yunet")
     assert path is not None
     path.write_bytes(b"wei")
     with pytest.raises(WeightsError, match="is damaged"):
         at_hand("yunet")
+    with pytest.raises(WeightsError, match="is damaged"):
+        fetch("yunet", offline=True)
+    assert fetch("yunet").read_bytes() == b"weights"

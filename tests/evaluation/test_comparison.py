@@ -68,6 +68,10 @@ def test_the_intervals_are_those_of_faces_drawn_anew() -> None:
         f1 = [f1_score(truth[rows], of[rows], average="macro") for of in called.values()]
         accuracy.append(right[1] - right[0])
         macro_f1.append(f1[1] - f1[0])
+    gains = (called["b"] == truth).astype(int) - (called["a"] == truth)
+    reach = 1.96 * gains.std() / len(gains) ** 0.5
+    ends = found.accuracy_gain.low, found.accuracy_gain.high
+    assert ends == pytest.approx((gains.mean() - reach, gains.mean() + reach), abs=0.004), "95 %, and not 90"
     for ours, slow in ((found.accuracy_gain, accuracy), (found.macro_f1_gain, macro_f1)):
         assert (ours.low, ours.high) == pytest.approx(np.quantile(slow, (0.025, 0.975)), abs=0.015)
         assert ours.low < ours.value < ours.high
@@ -101,11 +105,16 @@ def test_seeds_of_one_recipe_are_summarised(tiny_run: RunFolder, faceset_folder:
     three = [replace(one, name=f"seed-{seed}", run=with_recipe(seed=seed)) for seed in (0, 1, 2)]
     longer = replace(one, name="longer", run=with_recipe(epochs=99))
     accuracies = (0.5, 0.6, 0.8)
-    evaluations = [replace(found, accuracy=accuracy) for accuracy in (*accuracies, 0.9)]
+    evaluations = [
+        replace(found, accuracy=accuracy, macro=replace(found.macro, f1=accuracy - 0.1))
+        for accuracy in (*accuracies, 0.9)
+    ]
     (summary,) = over_seeds([*three, longer], evaluations)
     assert summary.models == ("seed-0", "seed-1", "seed-2")
     assert summary.seeds == (0, 1, 2)
     assert (summary.accuracy_mean, summary.accuracy_sd) == pytest.approx((mean(accuracies), stdev(accuracies)))
+    assert summary.macro_f1_mean == pytest.approx(mean(accuracies) - 0.1)
+    assert summary.macro_f1_sd == pytest.approx(stdev(accuracies))
     assert over_seeds([three[0], longer], evaluations[:2]) == ()
     assert over_seeds([three[0], three[0]], evaluations[:2]) == (), "the same seed twice is one seed"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from mien.data.faceset import FaceSet, identified
 from mien.data.split import divide
@@ -117,6 +118,10 @@ def test_faces_with_a_twin_in_training_are_left_out(tiny_run: RunFolder, faceset
     right = judged.probabilities["tiny-001"].argmax(1) == faceset.labels[test]
     assert (subset.n, "the 5 faces with a twin in Training" in subset.name) == (30, True)
     assert subset.accuracy == pytest.approx(right[5:].mean())
+    called = judged.probabilities["tiny-001"].argmax(1)
+    expected = f1_score(faceset.labels[test][5:], called[5:], labels=range(7), average="macro", zero_division=0)
+    assert subset.macro_f1 == pytest.approx(expected)
+    assert subset.standard_error == pytest.approx((right[5:].mean() * (1 - right[5:].mean()) / 30) ** 0.5)
     assert _evaluated(tiny_run.path, data=tmp_path / "twins.faceset", split="Training").models[0].subsets == ()
 
 

@@ -101,7 +101,6 @@ def _evaluation(counts: np.ndarray) -> Evaluation:
 
 def test_maes_langes_recall_of_disgust_in_table_4_cannot_be() -> None:
     """0.478 of 55 faces is no whole number of faces: 26 would be 0.473, 27 would be 0.491."""
-    assert not [right for right in range(56) if round(right / 55, 3) == 0.478]
     assert not _search(MAES_LANGE_4).success
 
 

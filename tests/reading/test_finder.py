@@ -61,6 +61,26 @@ def test_a_face_that_is_not_found_nearby_brings_a_search_of_the_whole_frame_at_o
     assert [len(finder.find(_frame(n / 25, 100)).faces) for n in range(4)] == [1] * 4
 
 
+class Two:
+    """A detector that finds the left corner of each of two white squares."""
+
+    name = "two"
+
+    def find(self, image_bgr: np.ndarray, *, smallest: float = 0.03) -> list[Detection]:
+        white = image_bgr.min(axis=2) == 255
+        starts = np.argwhere(white & ~np.roll(white, 1, 0) & ~np.roll(white, 1, 1))
+        boxes = [(float(x), float(y), 60.0, 60.0) for y, x in starts if x and y]  # a part of one is none
+        return [Detection(box, box, 1.0) for box in boxes]
+
+
+def test_neighbours_that_are_found_in_each_others_neighbourhood_are_two() -> None:
+    finder, image = Finder(Two(), every_s=10), ROOM.copy()
+    image[100:160, 100:160] = image[100:160, 180:240] = 255
+    for number in range(3):
+        found = finder.find(Frame(image, "a.mp4", number, number / 25))
+        assert sorted(track for track in _tracks(found) if track is not None) == [0, 1]
+
+
 def test_every_frame_is_searched_whole_where_that_is_asked_for() -> None:
     detector = BrightSpots()
     finder = Finder(detector, every_s=0)

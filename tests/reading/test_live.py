@@ -68,6 +68,8 @@ def test_a_stream_over_the_network_is_read_and_read_again_when_it_ends(served: t
             indices.append(frame.index)
             if len(indices) > 1 and indices[-1] <= indices[-2]:
                 break
+        else:
+            pytest.fail("it was not opened again")
     assert max(indices) <= 4, "it began anew"
 
 
@@ -121,6 +123,29 @@ def test_live_readings_are_tracked_and_lag_half_the_window_at_most(astronaut: Pa
     shown = [reads.read(Frame(image, "camera 0", number, number / 25)) for number in range(20)]
     assert [face.track for reading in shown for face in reading.faces] == [0] * 20
     assert shown[0].faces[0].expression == shown[-1].faces[0].expression == "happy"
+
+
+class Told:
+    """A reader whose face is at first neutral and then, from the 1 s on, happy."""
+
+    smooth_s = 0.5
+
+    def finder(self) -> "Told":
+        return self
+
+    def find(self, frame: Frame) -> Frame:
+        return frame
+
+    def classify(self, found: list[Frame]) -> list[FrameReading]:
+        return [_reading(frame.time_s or 0.0, "happy" if (frame.time_s or 0) >= 1 else "neutral") for frame in found]
+
+
+def test_what_is_live_is_averaged_and_half_the_window_late() -> None:
+    reads = LiveReader(Told())  # type: ignore[arg-type]
+    happy = [reads.read(Frame(BLANK, "camera 0", n, n / 50)).faces[0].probabilities[3] for n in range(100)]
+    half = next(n for n, value in enumerate(happy) if value > 0.375) / 50
+    assert half == pytest.approx(1.25, abs=0.05)
+    assert len({round(value, 3) for value in happy}) > 8, "it rises bit by bit"
 
 
 def _reading(time_s: float, *expressions: str) -> FrameReading:

@@ -36,6 +36,13 @@ def test_pairs_that_must_not_be_are_left_out_and_as_many_others_made_as_can_be()
     assert cheapest_pairs(np.empty((0, 3))) == []
 
 
+def test_at_a_frame_a_second_nobody_walks_four_sides() -> None:
+    tracker = Tracker()
+    assert _numbers(tracker, [_face(100)], 0.0) == [0]
+    assert _numbers(tracker, [_face(100 + 2 * 60)], 1.0) == [0]
+    assert _numbers(tracker, [_face(220 + 4 * 60)], 2.0) == [1]
+
+
 def test_faces_that_cross_keep_their_numbers() -> None:
     """Two faces walk through each other; while they overlap, the detector sees one of them only."""
     random = np.random.default_rng(1)

@@ -244,6 +244,24 @@ def test_a_state_that_is_not_there_is_not_called_finished(done: StudyFolder, tmp
     assert cell.missing == "its state after 2 epochs is not there; carry out the study again"
 
 
+def test_losses_and_seconds_are_those_of_the_run(done: StudyFolder, tmp_path: Path) -> None:
+    later = tmp_path / "s"
+    shutil.copytree(done.path, later)
+    measures = ["train_accuracy", "train_loss", "seconds", "loss"]
+    row = {"name": "slow", "run": "slow", "printed": ["50%", "1.0", "9", "1.0"]}
+    columns = [{"name": measure, "measure": measure} for measure in measures]
+    study = yaml.safe_load((later / "study.yaml").read_text())
+    study |= {"tables": [{"title": "T", "columns": columns, "rows": [row]}]}
+    (later / "study.yaml").write_text(yaml.safe_dump(study))
+    run = RunFolder(done.path / "runs" / "slow")
+    rows, (logits, labels) = run.metrics(), run.predictions()
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = [float(rows[-1]["train_accuracy"]), float(rows[-1]["train_loss"])]
+    expected += [sum(float(one["seconds"]) for one in rows), -np.log(shares[np.arange(len(labels)), labels]).mean()]
+    cells = make_report(StudyFolder(later)).tables[0].rows[0].cells
+    assert [cell.ours for cell in cells] == pytest.approx(expected, rel=1e-4)
+
+
 def test_where_no_class_is_named_recall_is_a_mean_over_classes(done: StudyFolder, tmp_path: Path) -> None:
     """So it has no error of a share of so many faces."""
     later = tmp_path / "s"

@@ -214,9 +214,7 @@ def test_each_distinct_network_is_measured_once(
     study = make_study(variants=variants, grid={"optimiser.lr": [0.1, 1e30]}, tables=[], comparisons=[])
     folder = begin(tmp_path / "s", study, data=faceset_folder)
     said: list[str] = []
-    begun_s = time.perf_counter()
     jobs = timed(folder.jobs(1), measure_s=1.0, progress=lambda what, share: said.append(what))
-    assert time.perf_counter() - begun_s < 20
     assert len(said) == 2 + 1
     assert {job.epoch_s for job in jobs[:4]} == {jobs[0].epoch_s}
     assert 0 < (jobs[0].epoch_s or 0) < (jobs[4].epoch_s or 0), "mien-xs has more to compute"

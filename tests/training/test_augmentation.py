@@ -50,13 +50,17 @@ def test_mirrored_faces_are_mirrored_and_the_others_are_not() -> None:
 
 
 def _reference_warp(
-    face: np.ndarray, *, angle: float, zoom: float, shift: tuple[float, float], mirror: bool
+    face: np.ndarray, *, angle: float, zoom: float, shift: tuple[float, float], mirror: bool, view_px: int
 ) -> np.ndarray:
-    """Pixel by pixel: where in the crop does this pixel of the view come from? Then bilinear, border repeated."""
-    out = np.empty((44, 44))
-    for row in range(44):
-        for column in range(44):
-            right, down = (column - 21.5) / zoom, (row - 21.5) / zoom
+    """Pixel by pixel: where in the crop does this pixel of the view come from? Then bilinear, border repeated.
+
+    A smaller view shows the same 44 pixels of the crop, from the first to the last.
+    """
+    out = np.empty((view_px, view_px))
+    step = 43 / (view_px - 1)
+    for row in range(view_px):
+        for column in range(view_px):
+            right, down = (step * column - 21.5) / zoom, (step * row - 21.5) / zoom
             x = math.cos(angle) * right - math.sin(angle) * down
             y = math.sin(angle) * right + math.cos(angle) * down
             x = min(max(23.5 + (-x if mirror else x) + shift[0], 0), 47)
@@ -69,11 +73,12 @@ def _reference_warp(
     return out
 
 
+@pytest.mark.parametrize("view_px", [44, 32])
 @pytest.mark.parametrize("mirror", [False, True])
-def test_the_warp_equals_a_loop_over_pixels(mirror: bool) -> None:
+def test_the_warp_equals_a_loop_over_pixels(mirror: bool, view_px: int) -> None:
     recipe = _with(rotation_deg=30, zoom=0.3, shift_px=3)
     faces = _faces(3)
-    warped = warp(faces[:, None].float(), torch.full((3,), mirror), recipe, SPEC, _draws(5), SPEC.view_px).numpy()
+    warped = warp(faces[:, None].float(), torch.full((3,), mirror), recipe, SPEC, _draws(5), view_px).numpy()
     draws = _draws(5)
     angle, zoom, x, y = ((2 * torch.rand(3, generator=draws) - 1).numpy() for _ in range(4))
     for i in range(3):
@@ -83,6 +88,7 @@ def test_the_warp_equals_a_loop_over_pixels(mirror: bool) -> None:
             zoom=1 + 0.3 * zoom[i],
             shift=(3 * x[i], 3 * y[i]),
             mirror=mirror,
+            view_px=view_px,
         )
         np.testing.assert_allclose(warped[i, 0], expected, atol=0.05)
 

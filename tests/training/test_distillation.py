@@ -10,7 +10,9 @@ import yaml
 
 from mien.data.faceset import FaceSet
 from mien.errors import DataError, MienError, RecipeError, TrainingError, TrainingStopped
+from mien.training.batches import Batch
 from mien.training.distillation import deal
+from mien.training.module import TrainingModule
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train
@@ -114,10 +116,25 @@ def test_a_teacher_is_trained_as_its_own_recipe_says(teacher: Path, faceset_fold
     assert student.environment()["precision"] == "bf16"
 
 
-def test_answers_are_used_again(taught: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
-    again = train(load_recipe("mien-s", _student(taught.path, "seed=1")), data=faceset_folder, out=tmp_path)
+def test_answers_are_used_again_and_are_half_of_what_is_learnt(
+    taught: RunFolder, faceset: FaceSet, faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[np.ndarray] = []
+    step = TrainingModule.training_step
+
+    def listening(self: TrainingModule, batch: Batch, index: int) -> dict[str, torch.Tensor]:
+        learnt.append(batch.targets.numpy())
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", listening)
+    settings = _student(taught.path, "seed=1", "epochs=1", "augmentation.mixup_alpha=0")
+    again = train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
     assert not (again.path / "teachers").exists()
-    np.testing.assert_array_equal(np.load(again.answers_path), np.load(taught.answers_path))
+    answers = np.load(taught.answers_path)
+    np.testing.assert_array_equal(np.load(again.answers_path), answers)
+    expected = 0.5 * np.eye(7)[faceset.split("Training").labels] + 0.5 * answers
+    order = [np.lexsort(targets.T) for targets in (np.concatenate(learnt), expected)]
+    np.testing.assert_allclose(np.concatenate(learnt)[order[0]], expected[order[1]], atol=1e-6)
 
 
 def test_answers_for_other_faces_are_refused(taught: RunFolder, tmp_path: Path) -> None:

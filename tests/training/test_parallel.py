@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,14 +23,14 @@ from mien.training.callbacks import EpochOrder
 from mien.training.parallel import Parallel, check_agreement
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
-from tests.conftest import ROOT, TINY
+from tests.conftest import PLAIN, ROOT, TINY
 
 RECIPE = load_recipe("mien-s", TINY)
-SETTINGS = [*TINY, "epochs=8", "batch_size=36", "precision=fp32"]
+SETTINGS = [*TINY, "epochs=8", "batch_size=36"]
 
 
-def _command(faceset_folder: Path, out: Path, *more: str) -> list[str]:
-    words = [word for setting in SETTINGS for word in ("--set", setting)]
+def _command(faceset_folder: Path, out: Path, *more: str, settings: Sequence[str] = SETTINGS) -> list[str]:
+    words = [word for setting in settings for word in ("--set", setting)]
     return [sys.executable, "-m", "mien", "train", "mien-s", "--data", str(faceset_folder), "--out", str(out)] + [
         *words,
         *more,
@@ -60,18 +61,18 @@ def test_each_process_learns_from_its_part_of_every_batch(faceset: FaceSet) -> N
 
 
 def test_two_processes_learn_what_one_does_and_end_with_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
-    """`check_agreement` would end the run with an error if their weights differed; the last test shows that it can."""
+    """`check_agreement` would end the run with an error if theirs differed; the last test shows that it can."""
+    settings = [*PLAIN, "batch_size=36", "epochs=2"]
     for more in ([], ["--devices", "2"]):
-        done = subprocess.run(
-            _command(faceset_folder, tmp_path, *more), env=_environment(), capture_output=True, text=True
-        )
+        command = _command(faceset_folder, tmp_path, *more, settings=settings)
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-001", "tiny-002"], "only the leader keeps a run"
     one, two = (RunFolder(tmp_path / name) for name in ("tiny-001", "tiny-002"))
-    assert len(two.metrics()) == 8
-    for run in (one, two):
-        assert run.card().score.accuracy > 0.5, "chance is 1/7"
-    assert two.card().score.accuracy == pytest.approx(one.card().score.accuracy, abs=0.25)  # 35 faces
+    assert len(two.metrics()) == 2
+    weights = two.network().state_dict()
+    for name, weight in one.network().state_dict().items():
+        torch.testing.assert_close(weights[name], weight, atol=1e-5, rtol=1e-4)
 
 
 def test_the_documents_two_commands_train_on_two_machines(faceset_folder: Path, tmp_path: Path) -> None:

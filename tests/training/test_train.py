@@ -25,7 +25,7 @@ from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.training.train import resume, train, train_at
 from mien.training.watcher import EpochMetrics, StepProgress, Watcher
-from tests.conftest import TINY, drawn_faceset
+from tests.conftest import PLAIN, TINY, drawn_faceset
 
 FOLDER = (
     "checkpoints/last.ckpt",
@@ -94,23 +94,14 @@ def test_a_run_folder_holds_what_it_promises(tiny_run: RunFolder) -> None:
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
 
 
-def test_predictions_are_what_the_final_weights_give(tiny_run: RunFolder, faceset_folder: Path) -> None:
+def test_predictions_are_what_the_final_weights_give(
+    tiny_run: RunFolder, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logits, labels = tiny_run.predictions()
     faces = open_faceset(faceset_folder).split("PublicTest")
     np.testing.assert_array_equal(labels, faces.labels)
+    monkeypatch.setattr("mien.training.run_folder.BATCH", 8)
     np.testing.assert_allclose(logits, TorchClassifier(tiny_run).logits(np.asarray(faces.faces_u8)), atol=1e-5)
-
-
-PLAIN = (
-    *TINY,
-    "network={convs: [{out: 8, pool: 4}], affines: [{out: 16}]}",
-    "precision=fp32",
-    "ema_decay=0",
-    "augmentation={flip: none, shift_px: 0, rotation_deg: 0, zoom: 0, brightness: 0, contrast: 0}",
-    "optimiser={name: sgd, lr: 0.1, momentum: 0, weight_decay: 0}",
-    "schedule={name: constant, warmup: 0}",
-    "epochs=1",
-)  # no batch norm, no draws: a step is its gradient alone
 
 
 def test_batches_that_add_up_are_one_large_batch(faceset_folder: Path, tmp_path: Path) -> None:
@@ -133,14 +124,6 @@ def test_a_clipped_step_is_no_longer_than_the_norm_allows(faceset_folder: Path, 
         lengths.append(float(torch.stack(steps).sum().sqrt()))
     assert lengths[0] > 1e-3
     assert lengths[1] == pytest.approx(0.1 * 1e-3, rel=0.01)
-
-
-def test_mixup_reaches_the_training(faceset_folder: Path, tmp_path: Path) -> None:
-    alone, mixed = (
-        train(load_recipe("mien-s", [*SHORT, f"augmentation.mixup_alpha={alpha}"]), data=faceset_folder, out=tmp_path)
-        for alpha in (0, 0.5)
-    )
-    assert float(mixed.metrics()[-1]["train_loss"]) > 1.05 * float(alone.metrics()[-1]["train_loss"])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(faceset_folder: Path, tmp_path: Path) -> None:
@@ -549,9 +532,6 @@ def test_votes_can_be_answered_by_a_second_head(tmp_path: Path) -> None:
     logits, labels = run.predictions()
     assert logits.shape == (35, 7)
     assert (logits.argmax(1) == labels).mean() > 0.5
-    untaught = torch.nn.init.normal_(torch.empty_like(head[7:]), std=float(head[7:].std()))
-    assert head[7:].norm() > 0
-    assert not torch.allclose(head[7:], untaught)
 
 
 @pytest.mark.parametrize("setting", ["targets.kind=votes", "targets.vote_share=0.5", "targets.vote_head=0.3"])

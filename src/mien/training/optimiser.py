@@ -48,7 +48,7 @@ class MuonAndSGD(Optimizer):
         return loss
 
 
-def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
+def orthogonalised(matrix: Tensor) -> Tensor:
     """Return roughly U Vᵀ of the matrix's singular value decomposition, by Newton-Schulz iteration.
 
     Coefficients and the three steps as in Jordan et al. 2024: large singular values end between about 0.7 and 1.2,
@@ -60,7 +60,7 @@ def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
     tall = len(x) > x.shape[1]
     if tall:
         x = x.T
-    for _ in range(steps):
+    for _ in range(3):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     orthogonal: Tensor = (x.T if tall else x).to(matrix.dtype)
