@@ -37,7 +37,7 @@ class AnnotatedPhoto:
     """Writes a photo with its faces drawn in."""
 
     def __init__(self, path: Path, *, blur: bool = False) -> None:
-        """Prepare to write `path`; with `blur`, every face is blurred."""
+        """Prepare to write `path`; with `blur`, every face is pixelated."""
         self._path = path
         self._blur = blur
 
@@ -172,7 +172,7 @@ class AnnotatedFolder:
     """Draws on several files, each into a file of the same name in one folder."""
 
     def __init__(self, folder: Path, sources: Sequence[Path], *, blur: bool = False) -> None:
-        """Prepare to write into `folder`; it is made if it is not there. With `blur`, every face is blurred.
+        """Prepare to write into `folder`; it is made if it is not there. With `blur`, every face is pixelated.
 
         Raises:
             OutputError: One of the sources lies in the folder: it might be overwritten, or drawn on again.
@@ -222,7 +222,7 @@ class AnnotatedFolder:
 
 
 def picture_sink(path: Path, source: Path, *, blur: bool = False) -> Sink:
-    """Return the sink that draws on `source` and writes `path`; with `blur`, every face is blurred.
+    """Return the sink that draws on `source` and writes `path`; with `blur`, every face is pixelated.
 
     Raises:
         OutputError: The suffix of `path` does not fit (a photo becomes a photo, a clip a clip), or `path` is `source`.
