@@ -94,6 +94,18 @@ def test_columns_follow_the_labels_of_the_faces_not_of_the_model(tiny_run: RunFo
     np.testing.assert_array_equal(other, plain[:, ::-1])
 
 
+def test_faces_keep_their_order_over_batches(
+    tiny_run: RunFolder, faceset: FaceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty-five faces as one batch, and in batches of eight, the last of three."""
+    candidate, faces = open_candidate(str(tiny_run.path)), faceset.split("PublicTest")
+    whole = predict(candidate, faces, 2, lambda what, share: None)
+    monkeypatch.setattr("mien.evaluation.evaluate.BATCH", 8)
+    in_batches = predict(candidate, faces, 2, lambda what, share: None)
+    assert len(faces) == 35
+    np.testing.assert_allclose(in_batches, whole, atol=1e-6)
+
+
 def test_a_class_that_the_faces_lack_is_shared_out(tiny_run: RunFolder, faceset: FaceSet, tmp_path: Path) -> None:
     """A model that also knows contempt, and is certain of it on the first face."""
     faces = faceset.split("PublicTest").take(slice(0, 2))
