@@ -135,6 +135,23 @@ def test_the_same_face_gives_the_same_input_in_evaluation_and_in_reading(
     np.testing.assert_array_equal(np.concatenate(seen), network_input(faces, reader.classifier.card.input))
 
 
+class Leaning(Boxes):
+    """Finds one face, of a head that leans 25 degrees to the right."""
+
+    def find(self, image_bgr: np.ndarray, *, smallest: float = 0.0) -> list[Detection]:
+        return [replace(found, tilt_deg=25.0) for found in super().find(image_bgr)]
+
+
+def test_a_head_that_leans_is_shown_upright(astronaut: Path) -> None:
+    image = np.asarray(Image.open(astronaut).convert("RGB"))
+    leaning = np.asarray(Image.fromarray(image).rotate(-25, Image.Resampling.BICUBIC, center=(226, 115)))
+    box, reader, told = (166.0, 55.0, 120.0, 120.0), Reader(), Reader()
+    reader.detector, told.detector = Boxes(box), Leaning(box)
+    seen = [each.read(shown)[0].face_u8 for each, shown in ((reader, image), (reader, leaning), (told, leaning))]
+    upright, as_it_is, turned_back = (np.asarray(face, float) for face in seen)
+    assert 3 * np.abs(turned_back - upright).mean() < np.abs(as_it_is - upright).mean()
+
+
 def test_faces_are_numbered_largest_first_and_largest_reads_one(astronaut: Path) -> None:
     image = np.asarray(Image.open(astronaut).convert("RGB"))
     boxes = Boxes((0, 0, 30, 30), (10, 10, 90, 90), (50, 50, 60, 60))
