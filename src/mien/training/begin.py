@@ -10,7 +10,7 @@ from mien.files import make_folder, written_beside
 from mien.models.registry import build
 from mien.training.compilation import choose
 from mien.training.environment import describe_environment, native_bf16
-from mien.training.fit import start_of
+from mien.training.first_weights import start_of
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
 
@@ -29,16 +29,12 @@ def begin(path: Path, recipe: Recipe, faces: FaceSet, data: Path) -> RunFolder:
         WeightsError: The recipe starts from weights that are not there, or are not what they should be.
     """
     precision = _precision(recipe)
-    environment = describe_environment(recipe, faces, data, precision=precision)
+    environment = describe_environment(recipe, faces, data, precision=precision) | start_of(recipe)
     device, spec = _device(), recipe.input.spec()
     network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)
     example = torch.rand(recipe.batch_size, spec.channels, spec.view_px, spec.view_px, device=device)
     compilation = choose(recipe.compile, network.to(device), example, bf16=precision == "bf16")
-    environment |= {
-        "start": start_of(recipe),
-        "compiled": compilation.compiled,
-        "compile_reason": compilation.reason,
-    }
+    environment |= {"compiled": compilation.compiled, "compile_reason": compilation.reason}
     make_folder(path.parent)
     with written_beside(path) as beside:
         run = RunFolder.make(beside, recipe)

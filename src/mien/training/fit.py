@@ -15,12 +15,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from mien.data.faceset import FaceSet
 from mien.errors import OutputError, TrainingError
 from mien.models.plain_cnn import PlainNetwork
-from mien.models.pretrained import Pretrained, fill, read_pretrained
-from mien.models.registry import StartsFromData
-from mien.preprocess import InputSpec, network_input
+from mien.preprocess import network_input
 from mien.training.averaging import RunningMean
-from mien.training.batches import TrainingBatches, generator
+from mien.training.batches import TrainingBatches
 from mien.training.callbacks import EpochOrder, LearningCurves, Metrics
+from mien.training.first_weights import first_network
 from mien.training.hog_cache import hog_of, hog_of_looks
 from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
@@ -65,7 +64,7 @@ def fit(
     recipe, spec = run.recipe, run.recipe.input.spec()
     environment = run.environment()
     watcher.on_start(run)
-    network = _first_weights(run, learn, spec)
+    network = first_network(run, learn)
     hog = _wants_hog(network, recipe)
     folder = Path(environment["data_folder"])
     batches = TrainingBatches(
@@ -154,32 +153,6 @@ def _room_for(run: RunFolder) -> Iterator[None]:
         raise TrainingError(
             f"{error} The last whole checkpoint is kept; make room and go on with: mien train --resume {run.path}"
         ) from error
-
-
-def start_of(recipe: Recipe) -> str:
-    """Return what a recipe's first weights are: "scratch", or a file of pretrained ones.
-
-    Raises:
-        WeightsError: The file is not there, or not what it should be.
-    """
-    return str(_pretrained(recipe) or "scratch")
-
-
-def _first_weights(run: RunFolder, learn: FaceSet, spec: InputSpec) -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.recipe.seed)
-        network = run.new_network()
-    if isinstance(network, StartsFromData):
-        sample = torch.randperm(len(learn), generator=generator(run.recipe.seed))[: network.sample_faces].numpy()
-        network.initialise_from(torch.from_numpy(network_input(learn.faces_u8[np.sort(sample)], spec)))
-    pretrained = None if run.checkpoint_path.is_file() else _pretrained(run.recipe)
-    if pretrained is not None:
-        fill(network, pretrained)
-    return network
-
-
-def _pretrained(recipe: Recipe) -> Pretrained | None:
-    return read_pretrained(recipe.start.weights, recipe.start.file) if recipe.start else None
 
 
 def _wants_hog(network: torch.nn.Module, recipe: Recipe) -> bool:

@@ -155,13 +155,22 @@ class TargetsSection(Section):
 
 
 class StartSection(Section):
-    """Weights that somebody else has trained, to start from; they fill the convolutions of VGG16."""
+    """Weights to start from: a file that fills the convolutions of VGG16, or a run of yours."""
 
-    weights: Source
+    weights: Source | None = None
     """`vggface` (faces, Parkhi et al. 2015) or `vgg16-imagenet` (objects, Simonyan & Zisserman 2015)."""
     file: str | None = None
-    """Path of the file: .pth or .safetensors, and for `vggface` also Keras' .h5. `vgg16-imagenet` is downloaded once if
-    none is named."""
+    """Path of that file: .pth or .safetensors, and for `vggface` also Keras' .h5. `vgg16-imagenet` is downloaded once
+    if none is named."""
+    run: str | None = None
+    """Folder of a finished run of the same network instead: all its weights are taken over, of the last layer those
+    for the classes that both have."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "StartSection":
+        if (self.weights is None) == (self.run is None):
+            raise ValueError("name `weights` (vggface or vgg16-imagenet) or `run`, one of the two")
+        return self
 
 
 class OptimiserSection(Section):
@@ -212,7 +221,7 @@ class Recipe(Section):
     """A name that `mien models` lists, or a plain CNN spelled out: `convs`, `affines` and the other keys of
     models/grammar.py."""
     start: StartSection | None = None
-    """Pretrained weights to start from; by default none."""
+    """Weights to start from; by default none."""
     epochs: int = Field(ge=1)
     """Passes over the training faces."""
     batch_size: int = Field(256, ge=2)

@@ -90,7 +90,9 @@ def _override(content: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set takes key=value, as in optimiser.lr=0.01; got {override!r}.")
     *sections, last = key.split(".")
     for section in sections:
-        content = content.setdefault(section, {})
+        if content.get(section) is None:  # a run's recipe says `start: null`
+            content[section] = {}
+        content = content[section]
         if not isinstance(content, dict):
             raise RecipeError(
                 f"--set {override}: {section} is a single value, not a section; docs/recipes.md lists the keys."

@@ -32,7 +32,6 @@ from mien.classifier import softmax
 from mien.errors import DataError, TrainingError
 from mien.files import written_beside
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
-from mien.models.pretrained import terms
 from mien.models.registry import build
 from mien.models.summary import layers_of
 from mien.preprocess import network_input
@@ -195,28 +194,39 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} has no second head on votes; train one with targets.vote_head (as mien-s-taught)."
             )
+        network = self.new_network()
+        network.load_state_dict(self.weights())
+        if self.recipe.targets.vote_head:
+            network = OneHead(network, self._columns(by_votes=by_votes))
+        return network.eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the run's final weights (their running mean), by their names in the network.
+
+        Raises:
+            TrainingError: The run has no checkpoint yet, or a broken one.
+        """
         self.check_checkpoint()
         try:
             checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(f"{self.checkpoint_path} is broken; start a new run.") from error
-        network = self.new_network()
-        prefix = "network."
-        network.load_state_dict({name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items()})
-        if self.recipe.targets.vote_head:
-            network = OneHead(network, self._columns(by_votes=by_votes))
-        return network.eval()
+        return {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
 
     def new_network(self) -> nn.Module:
-        """Return the untrained network: an output for each class, and one for each kind of vote if it has that head."""
-        environment = self.environment()
-        votes = len(environment["vote_names"]) if self.recipe.targets.vote_head else 0
+        """Return the untrained network, with an output for each of `outputs`."""
         return build(
             self.recipe.network,
             channels=self.recipe.input.channels,
-            classes=len(environment["labels"]) + votes,
+            classes=len(self.outputs()),
             view_px=self.recipe.input.view_px,
         )
+
+    def outputs(self) -> list[str]:
+        """Return what each of the network's outputs is about: the classes, then the kinds of vote with that head."""
+        environment = self.environment()
+        votes = environment["vote_names"] if self.recipe.targets.vote_head else []
+        return [*environment["labels"], *(f"votes for {name}" for name in votes)]
 
     def _columns(self, *, by_votes: bool) -> list[int]:
         """Return which outputs of a network with two heads are the one that is asked."""
@@ -298,7 +308,7 @@ class RunFolder:
                 start=environment.get("start", "scratch"),
             ),
             score=Score.measured(logits, labels, split=recipe.data.validate_on),
-            licence=f"{licence}; {terms(recipe.start.weights)}" if recipe.start else licence,
+            licence="; ".join(filter(None, (licence, environment.get("start_terms")))),
         )
 
     def calibration(self) -> Calibration:

@@ -133,7 +133,7 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
     spec = recipe.input.spec()
     with torch.device("meta"):  # to see whether it can be built, nothing need be allocated
         network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)
-    if recipe.start is not None:
+    if recipe.start is not None and recipe.start.weights is not None:
         check_takes_vgg16(network, str(recipe.network))
     faces.check_fits(recipe.input.spec(), f"Recipe {recipe.name}")
     for key, split in recipe.data:

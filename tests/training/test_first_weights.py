@@ -1,0 +1,88 @@
+"""What a training begins with, where it is another run."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mien.data.faceset import identified
+from mien.errors import MienError
+from mien.labels import FERPLUS_COLUMNS
+from mien.training.recipe_files import load_recipe
+from mien.training.run_folder import RunFolder
+from mien.training.train import resume, train
+from tests.conftest import TINY, drawn_faceset
+
+# Almost no rate, no running mean that lags: after an epoch the weights are those that it began with.
+STILL = (*TINY, "name=own", "epochs=1", "ema_decay=0", "optimiser={name: sgd, lr: 1e-12, momentum: 0}")
+
+
+def test_a_run_goes_on_with_the_weights_of_another(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("mien-s", [*STILL, f"start.run={tiny_run.path}"]), data=faceset_folder, out=tmp_path)
+    before, after = tiny_run.weights(), run.weights()
+    learnt = {name for name, _ in run.network().named_parameters()}
+    assert learnt
+    for name in learnt:
+        torch.testing.assert_close(after[name], before[name], msg=name)
+    start = run.card().provenance.start
+    assert start.startswith("tiny, trained on drawn (checkpoint's SHA-256 ")
+    again = train(load_recipe("mien-s", [*STILL, f"start.run={run.path}"]), data=faceset_folder, out=tmp_path)
+    assert again.card().provenance.start.endswith(f"which started from {start}")
+
+
+def test_of_other_classes_the_outputs_that_both_have_are_taken_over(tiny_run: RunFolder, tmp_path: Path) -> None:
+    """The drawn faces' seven classes in another order, one of them by a new name."""
+    old = tuple(tiny_run.card().labels)
+    new = ("contempt", *old[:0:-1])
+    identified(replace(drawn_faceset(), label_names=new)).save(tmp_path / "own.faceset")
+    recipe = load_recipe("mien-s", [*STILL, f"start.run={tiny_run.path}"])
+    run = train(recipe, data=tmp_path / "own.faceset", out=tmp_path)
+    before, after = tiny_run.weights()["head.weight"], run.weights()["head.weight"]
+    for row, name in enumerate(new[1:], start=1):
+        torch.testing.assert_close(after[row], before[old.index(name)], msg=name)
+    assert not any(torch.allclose(after[0], row) for row in before), "contempt starts anew"
+
+
+def test_a_second_head_is_left_behind_where_none_is_wanted(tmp_path: Path) -> None:
+    faces = drawn_faceset()
+    votes = np.random.default_rng(0).integers(1, 9, (len(faces), 10), np.uint8)
+    identified(replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS)).save(tmp_path / "voted.faceset")
+    data = tmp_path / "voted.faceset"
+    both = train(load_recipe("mien-s", [*STILL, "targets.vote_head=0.3"]), data=data, out=tmp_path)
+    one = train(load_recipe("mien-s", [*STILL, f"start.run={both.path}"]), data=data, out=tmp_path)
+    assert both.weights()["head.weight"].shape[0] == 17
+    torch.testing.assert_close(one.weights()["head.weight"], both.weights()["head.weight"][:7])
+
+
+def test_a_training_that_was_stopped_needs_the_other_run_no_more(
+    tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "other")
+    run = train(load_recipe("mien-s", [*STILL, f"start.run={tmp_path / 'other'}"]), data=faceset_folder, out=tmp_path)
+    shutil.rmtree(tmp_path / "other")
+    run.predictions_path.unlink()  # as if it had been stopped before its end
+    assert resume(run).finished
+
+
+@pytest.mark.parametrize(
+    ("settings", "lost", "sentence"),
+    [
+        (["network=mien-xs"], None, "another network .mien-tiny. than recipe own .mien-xs.; name its own recipe: mien"),
+        (["input.view_px=40"], None, "another input .*view_px=44.* than recipe own .*view_px=40"),
+        ([], "recipe.yaml", "is not a run folder"),
+        ([], "predictions.parquet", "has not finished; go on with it first: mien train --resume"),
+        ([], "checkpoints/last.ckpt", "last.ckpt is gone"),
+    ],
+)
+def test_a_run_that_does_not_do_is_refused_and_leaves_no_folder(
+    tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path, settings: list[str], lost: str | None, sentence: str
+) -> None:
+    other = shutil.copytree(tiny_run.path, tmp_path / "other")
+    if lost is not None:
+        (other / lost).unlink()
+    with pytest.raises(MienError, match=sentence):
+        train(load_recipe("mien-s", [*STILL, f"start.run={other}", *settings]), data=faceset_folder, out=tmp_path)
+    assert not [*tmp_path.glob("own-*")]
