@@ -39,7 +39,9 @@ def test_the_bundled_model_is_calibrated_and_says_where_it_comes_from() -> None:
     card = Classifier().card
     assert card.labels == EXPRESSIONS
     assert card.calibration is not None
-    assert card.calibration.ece_after < card.calibration.ece_before + 0.005
+    assert (
+        card.calibration.ece_after < card.calibration.ece_before + 0.01
+    )  # of 3,589 faces it is known to a point or so
     assert card.calibration.ece_after < 0.05
     assert len(card.provenance.commit) == 40, "trained from committed code"
     assert "Art. 5(1)(f)" in card.limits

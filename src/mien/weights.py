@@ -13,7 +13,7 @@ from mien.errors import ModelError, WeightsError, unknown_name
 from mien.files import sha256, written_beside
 
 BUNDLED = Path(__file__).with_name("bundled")
-DEFAULT_MODEL = "mien-s"  # of those in there, the one that is used where none is named
+DEFAULT_MODEL = "mien-m-int8"  # of those in there, the one that is used where none is named
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from mien.evaluation.results import Results, read_results
 from mien.evaluation.stress import CONDITIONS
 from mien.files import sha256
 from mien.training.run_folder import RunFolder
-from mien.weights import bundled_models
+from mien.weights import DEFAULT_MODEL, bundled_models
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -269,7 +269,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-COMMITTED = ROOT / "results" / "mien-s"
+COMMITTED = ROOT / "results" / DEFAULT_MODEL
 
 
 def test_the_committed_report_says_what_its_evaluation_says() -> None:
@@ -286,7 +286,7 @@ def test_the_committed_evaluation_is_of_the_bundled_model() -> None:
     """Its card was written by the training itself; tests/test_classifier.py measures it again where the faces are."""
     one = read_results(COMMITTED / "evaluation.json").models[0]
     card = Classifier().card
-    assert one.sha256 == sha256(bundled_models()["mien-s"]), "the model changed: see results/mien-s/README.md"
+    assert one.sha256 == sha256(bundled_models()[DEFAULT_MODEL]), "the model changed: see the README beside its report"
     assert (one.evaluation.split, one.evaluation.n) == (card.score.split, card.score.n)
     assert one.evaluation.accuracy == pytest.approx(card.score.accuracy, abs=2 / card.score.n)
     for scores, recall in zip(one.evaluation.classes, card.score.recall, strict=True):
