@@ -319,11 +319,11 @@ def pictures(media: Path, out: Path) -> None:
     """Write a strip of four annotated frames of each clip."""
     out.mkdir(exist_ok=True)  # OpenCV does not say that it could not write
     for clip in (*ONE_FACE, NO_FACE):
-        reader = Reader()
+        reader, wanted = Reader(), _four(media / clip)
         strip = [
             cv2.resize(draw_faces(frame.image_bgr, reading.faces), (480, 270), interpolation=cv2.INTER_AREA)
             for frame, reading in reader.readings(frames(media / clip))
-            if reading.frame in _four(media / clip)
+            if reading.frame in wanted
         ]
         cv2.imwrite(str(out / f"{Path(clip).stem}.jpg"), np.vstack([np.hstack(strip[:2]), np.hstack(strip[2:4])]))
 
