@@ -93,7 +93,7 @@ def test_grey_faces_become_colour_and_one_at_a_time_is_enough(tmp_path: Path) ->
 
 def test_our_own_model_described_as_somebody_elses_answers_the_same(faceset: FaceSet, tmp_path: Path) -> None:
     """44 px out of the middle is what ours sees, so it is shown those alone."""
-    ours = Classifier()
+    ours = Classifier("mien-s")
     faces = np.asarray(faceset.faces_u8[:8])
     (tmp_path / "peer.onnx").write_bytes(Path(bundled_models()["mien-s"]).read_bytes())
     spec = ours.card.input
