@@ -172,7 +172,7 @@ def test_memory_stays_flat_over_epochs(faceset_folder: Path, tmp_path: Path) -> 
         pytest.skip("needs /proc to weigh the process")
     train(load_recipe("mien-s", [*TINY, "epochs=60"]), data=faceset_folder, out=tmp_path, watcher=Weigh())
     grown_kb = resident_kb[-1] - resident_kb[20]
-    assert grown_kb < 8_000, "the faces alone are 480 kB: keeping an epoch's inputs would add 43 MB"
+    assert grown_kb < 20_000, "keeping an epoch's inputs would add 43 MB; 13 were seen on a busy machine"
 
 
 def test_two_processes_never_train_in_one_folder(tiny_run: RunFolder, tmp_path: Path) -> None:
