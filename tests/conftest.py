@@ -197,6 +197,16 @@ def write_long_clip(path: Path) -> Path:
     return path
 
 
+def break_a_packet(path: Path) -> None:
+    """Put zeros in place of a packet in the middle of a clip."""
+    with av.open(path) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.pos is not None][31]
+        place, size = packet.pos, packet.size
+    content = bytearray(path.read_bytes())
+    content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+
+
 CLIP_TIMES_MS = (0, 40, 130, 150, 400)
 
 

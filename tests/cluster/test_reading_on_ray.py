@@ -13,7 +13,7 @@ from mien.errors import ClusterError
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
 from tests.cluster.conftest import kill_who_holds
-from tests.conftest import write_long_clip
+from tests.conftest import break_a_packet, write_long_clip
 
 pytestmark = pytest.mark.usefixtures("cluster")
 Mien = Callable[..., tuple[int, str, str]]
@@ -64,6 +64,31 @@ def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: P
     code, _, err = mien("read", media, "--engine", "ray", "--out", "all.parquet", "--largest")
     assert code == 2
     assert "begun with other settings" in err
+
+
+def test_a_damaged_clip_is_damaged_in_every_reading(mien: Mien, media: Path, tmp_path: Path) -> None:
+    clip = media / "e.mp4"
+    break_a_packet(clip)
+    for frames in ("4", "0"):
+        code, out, err = mien("read", media / "a.jpg", media / "d.mp4", clip, "--engine", "ray", "--out", "all.parquet")
+        assert code == 1
+        assert "e.mp4" in err, frames
+        assert "frames are missing, the others were read" in " ".join(err.split())
+        assert "2 of 3 files in all.parquet" in out
+    sources = {row["source"] for row in _rows(tmp_path / "all.parquet")}
+    assert any(source.endswith("e.mp4") for source in sources), "what could be read of it is there"
+
+
+def test_a_data_set_has_one_kind_of_rows(mien: Mien, media: Path, tmp_path: Path) -> None:
+    assert mien("read", media / "a.jpg", "--engine", "ray", "--out", "all.parquet")[0] == 0
+    before = sorted((tmp_path / "all.parquet").iterdir())
+    code, _, err = mien("read", media / "b.jpg", "--engine", "ray", "--out", "all.parquet", "--largest")
+    assert (code, "begun with other settings" in err) == (2, True)
+    assert sorted((tmp_path / "all.parquet").iterdir()) == before
+    (tmp_path / "theirs.parquet").mkdir()
+    pq.write_table(pq.read_table(before[0]).replace_schema_metadata(), tmp_path / "theirs.parquet" / "part-0.parquet")
+    code, _, err = mien("read", media / "b.jpg", "--engine", "ray", "--out", "theirs.parquet")
+    assert (code, "begun with other settings" in err) == (2, True)
 
 
 def test_a_file_that_cannot_be_read_leaves_nothing(mien: Mien, media: Path, tmp_path: Path) -> None:

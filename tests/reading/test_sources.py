@@ -10,7 +10,7 @@ from PIL import Image
 
 from mien.errors import DamagedClip, InputError
 from mien.reading.sources import Frame, frame_count, frames, media_files
-from tests.conftest import CLIP_TIMES_MS, write_clip, write_long_clip
+from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip
 
 
 def _photo(path: Path) -> np.ndarray:
@@ -128,12 +128,7 @@ def test_a_clip_of_one_frame_a_second_is_whole(tmp_path: Path) -> None:
 
 def test_a_broken_packet_costs_its_own_frames_only(tmp_path: Path) -> None:
     path = write_long_clip(tmp_path / "clip.mp4")
-    with av.open(path) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.pos is not None][31]
-        place, size = packet.pos, packet.size
-    content = bytearray(path.read_bytes())
-    content[place : place + size] = bytes(size)
-    path.write_bytes(content)
+    break_a_packet(path)
     read, sentence = _frames_until_damage(path)
     assert 45 < len(read) < 60
     assert read[-1].time_s == pytest.approx(2.95)

@@ -105,7 +105,7 @@ def test_there_is_a_sentence_for_each_cell_that_differs(report: Report) -> None:
     assert len(table.sentences) == len(differing)
     for name, sentence in zip(differing, table.sentences, strict=True):
         assert re.fullmatch(
-            rf"{name}, Test: ours is \d+\.\d points (above|below) the paper's \d+(\.\d)?% "
+            rf"{name}, Test: ours is \d+\.\d points (above|below) the printed \d+(\.\d)?% "
             r"\(95 % interval \d+\.\d to \d+\.\d\)\.",
             sentence,
         )
@@ -140,7 +140,10 @@ def test_a_table_of_classes_is_that_of_the_run(
     )
     assert cells["Accuracy"][2].ours == pytest.approx(one.evaluation.accuracy)
     assert [cell.ours for cell in cells["Accuracy"]][:2] == [None, None], "a row of accuracy has no precision"
-    assert cells["macro"][2].low == pytest.approx(one.macro_f1.low - 0.5)
+    macro = one.evaluation.macro.f1
+    assert cells["macro"][2].low == pytest.approx(macro - 0.5 + 2**0.5 * (one.macro_f1.low - macro)), (
+        "both have an error"
+    )
     recall = cells["angry"][1]
     assert (recall.low, recall.high) == pytest.approx(newcombe(angry.recall, angry.support, 0.5, 5)), "of 5, as printed"
     assert cells["angry"][0].low is None, "of a precision the paper does not say how many faces were called so"
@@ -161,10 +164,13 @@ def test_what_is_not_the_papers_is_said_and_scaled_numbers_are_marked_everywhere
     ]
     write_study_report(report, folder, tmp_path / "r")
     html, markdown = (tmp_path / "r" / "report.html").read_text(), (tmp_path / "r" / "report.md").read_text()
-    for text in (_text(html), markdown):
+    collapsed = len(words.collapsed(report))
+    for text, figures in ((_text(html), 2), (markdown, 1)):
         assert "In every recipe of this study: batch_size=70, label_smoothing=0.2. So these are not" in text
         assert "Every training was cut to 0.5 of the study's epochs." in text
-        assert text.count("‡") == 2 * 3 + 1 + 2 * 2 + 1, "rows and trainings twice, the claim, what it means"
+        assert text.count("‡") == 1 + 1 + collapsed + 2 * 3 + 2 + figures + 3 * 2, (
+            "what it means, the verdict, who collapsed, two a row, the claim and its p, figures, three a training"
+        )
     assert "after 2 of 4 epochs" in report.tables[0].sentences[0]
 
 
@@ -329,6 +335,17 @@ def test_who_was_given_up_cannot_win_and_is_not_waited_for(
     assert make_report(folder).winners["best"] == "chosen when all have finished; not yet: 1"
     folder.jobs(1)[1].note_problem(Outcome.GIVEN_UP, "it lagged behind.")
     assert make_report(folder).winners["best"] == "slow after 4 epochs"
+    assert Outcome.GIVEN_UP is folder.jobs(1)[1].problem
+
+
+def test_a_winner_that_was_scaled_says_so(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    variants = {"slow": {"set": {"optimiser.lr": 1e-9}}, "fast": {}}
+    study = make_study(winners={"best": {"among": "slow"}}, variants=variants)
+    folder = begin(tmp_path / "s", study, data=faceset_folder, scale=0.5)
+    run_study(folder, engine=LocalEngine())
+    assert make_report(folder).winners["best"] == "slow after 2 of 4 epochs ‡"
 
 
 def _tables(make_study: Callable[..., Study]) -> list[dict[str, object]]:

@@ -271,6 +271,10 @@ def test_faces_that_do_not_fit_are_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(DataError, match="takes the split 'Train'"):
         begin(tmp_path / "s", make_study(), data=faceset_folder, changes=["data.train=Train"])
+    by_class = {"title": "T", "columns": [{"name": "Recall", "measure": "recall", "run": "fast"}]}
+    study = make_study(tables=[by_class | {"rows": [{"name": "Anger", "of": "angryy", "printed": "50%"}]}])
+    with pytest.raises(StudyError, match="no class 'angryy'; did you mean angry"):
+        begin(tmp_path / "s", study, data=faceset_folder)
     assert not (tmp_path / "s").exists()
 
 

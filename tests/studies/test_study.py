@@ -69,6 +69,11 @@ def test_changes_are_for_every_recipe_and_never_the_length(make_study: Callable[
         plan(make_study(), changes=["epochs=2"])
 
 
+def _table(printed: str, measure: str) -> dict[str, object]:
+    columns, rows = [{"name": "A", "measure": measure}], [{"name": "r", "run": "fast", "printed": printed}]
+    return {"title": "T", "columns": columns, "rows": rows}
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -79,7 +84,14 @@ def test_changes_are_for_every_recipe_and_never_the_length(make_study: Callable[
             {"tables": [{"title": "T", "columns": [{"name": "A"}], "rows": [{"name": "r", "printed": 0.5}]}]},
             "in quotes",
         ),
+        ({"tables": [_table("n/a", "accuracy")]}, "'n/a' is no number to compare with"),
+        ({"tables": [_table("63,4 %", "accuracy")]}, "is no number"),
         ({"seeds": [1, 1]}, "each once"),
+        ({"variants": {"slow": {}, "fast": {}, "a/b": {}}}, "cannot be a folder's name"),
+        ({"variants": {"slow": {}, "fast": {}, "../x": {}}}, "cannot be a folder's name"),
+        ({"variants": {"slow": {}, "fast": {}, "": {}}}, "cannot be a folder's name"),
+        ({"variants": {"slow": {}, "fast": {}, "fast-after-2": {}}}, "two trainings or states called fast-after-2"),
+        ({"tables": [], "comparisons": [], "grid": {"batch_size": [8, 8]}}, "called slow-batch_size-8"),
         ({"paper": ""}, "paper"),
         ({"tables": [], "comparisons": [{"says": "x", "first": "fat", "second": "fast"}]}, "no run 'fat'"),
         ({"tables": [], "comparisons": [], "winners": {"best": {"among": "x*"}}}, "no run is called like 'x\\*'"),

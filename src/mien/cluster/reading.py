@@ -7,6 +7,7 @@ read again; one that is there is not, also when the same command is given later.
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from mien.cluster.connection import connected, last_line
 from mien.errors import InputError, MienError, OutputError
 from mien.files import check_writable
 from mien.reading.reader import Reader, ReadSummary
-from mien.reading.sinks.parquet import ParquetSink, settings_of
+from mien.reading.sinks.parquet import ParquetSink, failure_of, settings_of
 from mien.reading.sources import source_name
 
 RETRIES = 3  # of a file whose worker died
@@ -58,17 +59,27 @@ class DataSet:
         """Whether it is there under its own name."""
         return self._path.is_dir()
 
+    @property
+    def _folder(self) -> Path:
+        return self._path if self.finished else self._parts
+
     def begin(self) -> None:
         """Make the hidden folder, or take the one that an earlier reading left."""
         try:
-            (self._path if self.finished else self._parts).mkdir(exist_ok=True)
+            self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(f"Cannot write {self._path}: {error.strerror or error}.") from error
 
     def part(self, file: Path) -> Path:
         """Return where a file's rows lie; the name follows from the file's, so that none is there twice."""
         name = hashlib.sha256(source_name(file.resolve()).encode()).hexdigest()[:16]
-        return (self._path if self.finished else self._parts) / f"{name}.parquet"
+        return self._folder / f"{name}.parquet"
+
+    def check_settings(self, settings: str) -> None:
+        """Raise OutputError if what is there was read with other settings, or not by us; one part speaks for all."""
+        part = next(self._folder.glob("*.parquet"), None)
+        if part is not None and _of_any_file(settings_of(part)) != _of_any_file(settings):
+            raise OutputError(f"{self._path} was begun with other settings; give the same ones, or another --out.")
 
     def finish(self) -> None:
         """Give the folder its name, if anything is in it."""
@@ -106,8 +117,11 @@ def read_over_cluster(
     """
     data_set, reader = DataSet(out), Reader(**options)
     wanted = {file: reader.settings([file]) for file in files}
-    open_ = [file for file in files if not _is_there(data_set.part(file), wanted[file], out)]
-    summary = ReadSummary(files=len(files) - len(open_))
+    data_set.check_settings(reader.settings([]))
+    there = [data_set.part(file) for file in files if data_set.part(file).is_file()]
+    open_ = [file for file in files if not data_set.part(file).is_file()]
+    failures = [failure for part in there if (failure := failure_of(part))]
+    summary = ReadSummary(files=len(there) - len(failures), failures=failures)
     if open_:
         with connected(address):
             data_set.begin()
@@ -146,15 +160,24 @@ def _results(
 
 
 def _read(folder: Path, file: Path, part: Path, settings: str, options: dict[str, Any]) -> FileRead:
-    """Read one file in a worker, from the folder in which its name means something; its rows are whole or not there."""
-    os.chdir(folder)
+    """Read one file in a worker, from the folder in which its name means something.
+
+    Its rows are whole or not there; those of a damaged clip are what could be read, with a note of that.
+    """
+    try:
+        os.chdir(folder)
+    except OSError:
+        return FileRead(failure=f"{file}: a worker's machine has no folder {folder}, where the command was given.")
     try:
         reader = _reader(tuple(sorted(options.items())))
         with ParquetSink(part, reader.classifier.card.labels, settings=settings) as sink:
             summary = reader.read_into([sink], [file])
+            failure = next(iter(summary.failures), None)
+            if failure is not None:
+                sink.note_failure(failure)
     except MienError as error:
         return FileRead(failure=str(error))
-    return FileRead(summary.frames, summary.faces, next(iter(summary.failures), None))
+    return FileRead(summary.frames, summary.faces, failure)
 
 
 @lru_cache(maxsize=1)
@@ -163,10 +186,6 @@ def _reader(options: tuple[tuple[str, Any], ...]) -> Reader:
     return Reader(**dict(options))
 
 
-def _is_there(part: Path, settings: str, out: Path) -> bool:
-    """Return whether a file has been read already; raises OutputError if it was with other settings."""
-    if not part.is_file():
-        return False
-    if settings_of(part) != settings:
-        raise OutputError(f"{out} was begun with other settings; give the same ones, or another --out.")
-    return True
+def _of_any_file(settings: str) -> dict[str, Any]:
+    """Return settings without the file that they are about."""
+    return {key: value for key, value in json.loads(settings or "{}").items() if key != "files"}

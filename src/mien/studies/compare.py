@@ -3,16 +3,17 @@
 In: a study's folder.  Out: a Report.
 """
 
+import math
 import statistics
 
 from mien.data.description import describe
 from mien.data.faceset import open_faceset
 from mien.evaluation.comparison import compare_seeds, newcombe
 from mien.evaluation.metrics import Evaluation, standard_error
-from mien.studies.compared import Cell, Claim, ComparedRow, ComparedTable, Report, Trained
+from mien.studies.compared import SCALED, Cell, Claim, ComparedRow, ComparedTable, Report, Trained
 from mien.studies.folder import StudyFolder
 from mien.studies.measured import Measured, Missing, Scored
-from mien.studies.study import AVERAGES, Column, Row, Table
+from mien.studies.study import AVERAGES, Column, Row, Table, printed_number
 from mien.words import counted
 
 
@@ -68,7 +69,9 @@ def _winner(measured: Measured, name: str) -> str:
     state = measured.winner(name)
     if isinstance(state, Missing):
         return state.why
-    return f"{state.training.name} after {counted(state.epochs, 'epoch')}"
+    if state.scaled == state.epochs:
+        return f"{state.training.name} after {counted(state.epochs, 'epoch')}"
+    return f"{state.training.name} after {state.scaled} of {counted(state.epochs, 'epoch')} {SCALED}"
 
 
 def _trained(folder: StudyFolder, measured: Measured) -> list[Trained]:
@@ -115,7 +118,8 @@ def _row(table: Table, row: Row, measured: Measured) -> ComparedRow:
         found = measured.of(run, row.epochs, column.split)
         cells.append(_cell(row.printed[k], column, row, found, _printed_support(table, row)))
         if row.run is not None:
-            collapsed = next((s.evaluation.collapsed for s in found if isinstance(s, Scored)), None) or collapsed
+            classes = [s.evaluation.collapsed for s in found if isinstance(s, Scored) and s.evaluation.collapsed]
+            collapsed = next(iter(classes), collapsed)
     return ComparedRow(row.name, tuple(cells), collapsed)
 
 
@@ -134,7 +138,7 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
     proportion = column.measure in ("accuracy", "train_accuracy") or (
         (column.measure, of in AVERAGES) == ("recall", False) or (column.measure, of) == ("f1", "accuracy")
     )
-    theirs = _value(printed) if column.compare else None
+    theirs = printed_number(printed) if column.compare else None
     low = high = None
     if theirs is not None and column.n is not None and ours_n:
         if proportion and column.measure != "train_accuracy":
@@ -143,7 +147,9 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
                 their_n = support or max(1, round(column.n * ours_n / scored[0].evaluation.n))
             low, high = newcombe(ours, ours_n, theirs, their_n)
         elif (column.measure, of) == ("f1", "macro") and len(scored) == 1:
-            low, high = scored[0].macro_f1.low - theirs, scored[0].macro_f1.high - theirs
+            # The paper's own error is taken for ours, on as many faces as it has; both are added as Newcombe does.
+            both, macro_f1 = math.sqrt(1 + ours_n / column.n), scored[0].macro_f1
+            low, high = (ours - theirs + both * (end - ours) for end in (macro_f1.low, macro_f1.high))
     return Cell(
         printed=printed,
         style=style,
@@ -190,14 +196,8 @@ def _printed_support(table: Table, row: Row) -> int | None:
     """Return how many faces of a row's class the paper prints."""
     printed = (value for column, value in zip(table.columns, row.printed, strict=True) if column.measure == "support")
     value = next(printed, None)
-    return int(value) if value else None
-
-
-def _value(printed: str | None) -> float | None:
-    """Return 0.6442 of "64.42%" and 0.54 of "0.54"."""
-    if printed is None:
-        return None
-    return float(printed[:-1]) / 100 if printed.endswith("%") else float(printed)
+    number = printed_number(value)
+    return round(number) if number else None
 
 
 def _style(printed: str | None, column: Column) -> str:
@@ -216,7 +216,7 @@ def sentence(row: ComparedRow, column: Column, cell: Cell) -> str:
     word = "above" if cell.difference > 0 else "below"
     low, high = sorted((abs(cell.low), abs(cell.high)))
     return (
-        f"{' · '.join(row.name)}, {column.name}: ours is {100 * abs(cell.difference):.1f} points {word} the paper's "
+        f"{' · '.join(row.name)}, {column.name}: ours is {100 * abs(cell.difference):.1f} points {word} the printed "
         f"{cell.printed} (95 % interval {100 * low:.1f} to {100 * high:.1f})"
         f"{f', after {cell.scaled}' if cell.scaled else ''}."
     )

@@ -7,6 +7,8 @@ from mien.evaluation.comparison import SeedsCompared
 from mien.studies.measured import Scored
 from mien.studies.study import Column
 
+SCALED = "‡"  # stands behind every number of a training that was cut short
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

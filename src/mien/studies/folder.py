@@ -181,6 +181,7 @@ def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: 
     divided = open_faceset(own) if own.is_dir() else _divided(study, trainings, faces)
     for training in trainings:
         check_fit(training.recipe, divided or faces)
+    study.check_classes((divided or faces).label_names)
     for folder in ("runs", "problems", "looks"):
         make_folder(path / folder)
     check_writable(path / "study.yaml")

@@ -79,6 +79,11 @@ class Job:
         pace_s = sum(own) / len(own) if own else self.epoch_s
         return None if pace_s is None else pace_s * self.epochs_left
 
+    @property
+    def problem(self) -> Outcome | None:
+        """Why it has not finished, where that was noted."""
+        return Outcome(json.loads(self.problem_path.read_text())["outcome"]) if self.problem_path.is_file() else None
+
     def note_problem(self, outcome: Outcome, sentence: str) -> None:
         """Write down why it has not finished."""
         with written_beside(self.problem_path) as beside:

@@ -83,6 +83,7 @@ def plan(study: Study, *, scale: float = 1.0, changes: Sequence[str] = ()) -> tu
                 recipe = load_recipe(variant.recipe or study.base, [*overrides, f"seed={seed}"])
                 trainings.append(_planned(study, of, recipe, scale))
     study.check_names({training.of for training in trainings})
+    _check_folders(study, trainings)
     return tuple(trainings)
 
 
@@ -103,6 +104,23 @@ def _planned(study: Study, of: str, recipe: Recipe, scale: float) -> Planned:
         epochs=recipe.epochs,
         stages=stages,
     )
+
+
+def _check_folders(study: Study, trainings: Sequence[Planned]) -> None:
+    """Raise StudyError unless every training, and every state of one that is kept, has a run folder of its own."""
+    taken: set[str] = set()
+    for training in trainings:
+        if not training.name or training.name.startswith((".", "-")) or set(training.name) & set('/\\:*?"<>|'):
+            raise StudyError(
+                f"Study {study.name} would train {training.name!r}, which cannot be a folder's name; name its variants "
+                "(and write the grid's values) with letters, digits, points and hyphens."
+            )
+        names = {training.name, *(f"{training.name}-after-{stage.scaled}" for stage in training.stages)}
+        if twice := sorted(names & taken):
+            raise StudyError(
+                f"Study {study.name} has two trainings or states called {twice[0]}; name each variant and value once."
+            )
+        taken |= names
 
 
 def _scaled(epochs: int, scale: float) -> int:

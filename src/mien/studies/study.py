@@ -3,6 +3,8 @@
 In: a YAML file of the package or of the user.  Out: a Study; unknown keys are refused.
 """
 
+import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -102,7 +104,24 @@ class Table(Section):
                     f"row {' '.join(row.name)!r} has {len(row.name)} names and {len(row.printed)} values; the table "
                     f"has {len(self.header)} and {len(self.columns)} columns"
                 )
+            for column, printed in zip(self.columns, row.printed, strict=True):
+                if column.measure is not None and column.compare:
+                    printed_number(printed)
         return self
+
+
+def printed_number(printed: str | None) -> float | None:
+    """Return 0.6442 of "64.42%", 0.54 of "0.54" and 1234 of "1,234"; raises ValueError for what is no number."""
+    if printed is None:
+        return None
+    found = re.fullmatch(r"((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?(%?)", printed)
+    if found is None:
+        raise ValueError(
+            f"{printed!r} is no number to compare with; write it as 64.42%, 0.54 or 1,234, as null where the paper "
+            "prints none, or give its column compare: false"
+        )
+    number = float(found[1].replace(",", ""))
+    return number / 100 if found[2] else number
 
 
 class Winner(Section):
@@ -172,6 +191,13 @@ class Study(Section):
     def to_yaml(self) -> str:
         """Return the study as YAML text, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def check_classes(self, labels: Sequence[str]) -> None:
+        """Raise StudyError if a row is of a class that the faces do not have."""
+        for table in self.tables:
+            for row in table.rows:
+                if row.of is not None and row.of not in (*AVERAGES, *labels):
+                    raise StudyError(f"Study {self.name}, {table.title}: {unknown_name('class', row.of, labels)}")
 
     def check_names(self, runs: set[str]) -> None:
         """Raise StudyError if a table, comparison, winner or figure names a run that the study does not train."""

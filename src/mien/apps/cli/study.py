@@ -74,6 +74,8 @@ def run(
         import torch
 
         from mien.apps.cli.study_watch import Shown, bars
+        from mien.studies.compared import SCALED
+        from mien.studies.job import Outcome
         from mien.studies.run import run_study, unfinished
 
     threads = threads or torch.get_num_threads()
@@ -84,18 +86,17 @@ def run(
             _print_plan(folder, unfinished(folder, threads), threads)
         return
     with _folder(study, data, out, epochs_scale, set_) as folder, bars() as open_bars:
-        shown = Shown(open_bars)
+        shown = Shown(open_bars, "" if folder.settings.scale == 1 else f" {SCALED}")
         carrier = _engine(engine, folder, address=address, stop_hopeless=stop_hopeless)
         left = run_study(
             folder, engine=carrier, threads=threads, budget_s=budget_s, watcher=shown, progress=shown.on_measuring
         )
     _print_states(folder)
     show.out.print(f"Next: mien study report {folder.path}", soft_wrap=True)
-    failed = [job for job in left if job.problem_path.is_file()]
-    if left and not failed:
-        show.err.print(
-            f"{counted(len(left), 'training')} left; go on with: mien study run {folder.path}", soft_wrap=True
-        )
+    given_up = [job for job in left if job.problem == Outcome.GIVEN_UP]
+    failed = [job for job in left if job.problem == Outcome.FAILED]
+    if waiting := len(left) - len(given_up) - len(failed):
+        show.err.print(f"{counted(waiting, 'training')} left; go on with: mien study run {folder.path}", soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 
@@ -223,7 +224,7 @@ def _print_plan(folder: "StudyFolder", jobs: "list[Job]", threads: int) -> None:
 
 
 def _print_states(folder: "StudyFolder") -> None:
-    from mien.studies.report.words import SCALED
+    from mien.studies.compared import SCALED
     from mien.training.run_folder import RunFolder
 
     scale = folder.settings.scale

@@ -16,9 +16,10 @@ def bars() -> Progress:
 class Shown(StudyWatcher):
     """Prints each training's epochs and its end; a bar for each that is under way."""
 
-    def __init__(self, bars: Progress) -> None:
-        """Take the bars, which are open."""
+    def __init__(self, bars: Progress, mark: str = "") -> None:
+        """Take the bars, which are open, and what stands behind every epoch's numbers."""
         self._bars = bars
+        self._mark = mark
         self._tasks: dict[str, TaskID] = {}
 
     def on_measuring(self, what: str, share: float) -> None:
@@ -30,7 +31,7 @@ class Shown(StudyWatcher):
     def on_begin(self, job: Job) -> Watcher:
         """Return who shows this training."""
         self._tasks[job.name] = self._bars.add_task(job.name, total=None, numbers="")
-        return ShownTraining(job, self._bars, self._tasks[job.name])
+        return ShownTraining(job, self._bars, self._tasks[job.name], self._mark)
 
     def on_end(self, job: Job, outcome: Outcome) -> None:
         """Print what became of it."""
@@ -43,11 +44,12 @@ class Shown(StudyWatcher):
 class ShownTraining(Watcher):
     """Moves a bar at each step, prints a line an epoch."""
 
-    def __init__(self, job: Job, bars: Progress, task: TaskID) -> None:
-        """Take the training and its bar."""
+    def __init__(self, job: Job, bars: Progress, task: TaskID, mark: str = "") -> None:
+        """Take the training, its bar, and what stands behind an epoch's numbers."""
         self._job = job
         self._bars = bars
         self._task = task
+        self._mark = mark
 
     def on_note(self, note: str) -> None:
         """Print it."""
@@ -66,6 +68,7 @@ class ShownTraining(Watcher):
         show.err.print(
             f"{self._job.name}: epoch {metrics.epoch} of {self._job.recipe.epochs}  "
             f"loss {metrics.train_loss:.3f} accuracy {metrics.train_accuracy:.3f}  validation "
-            f"{metrics.validation_loss:.3f} {metrics.validation_accuracy:.3f}  {metrics.faces_per_s:,.0f} faces/s",
+            f"{metrics.validation_loss:.3f} {metrics.validation_accuracy:.3f}{self._mark}  "
+            f"{metrics.faces_per_s:,.0f} faces/s",
             soft_wrap=True,
         )

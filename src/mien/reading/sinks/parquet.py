@@ -19,12 +19,17 @@ from mien.reading.resume import LAST_S, Begun
 from mien.reading.sources import Frame
 
 PART_ROWS = 4096  # rows held in memory, and lost by a kill: less than three minutes of a face at 25 frames a second
-SETTINGS = b"mien.settings"
+SETTINGS, FAILURE = b"mien.settings", b"mien.failure"
 
 
 def settings_of(path: Path) -> str:
     """Return how the rows of a table were made; "" where it does not say."""
     return str((pq.read_schema(path).metadata or {}).get(SETTINGS, b"").decode())
+
+
+def failure_of(path: Path) -> str:
+    """Return what went wrong while a table's file was read; "" where nothing did."""
+    return str((pq.read_schema(path).metadata or {}).get(FAILURE, b"").decode())
 
 
 class ParquetSink:
@@ -118,6 +123,10 @@ class ParquetSink:
             self._flush()
         if error is None or not self._files():
             self._remove_parts()
+
+    def note_failure(self, sentence: str) -> None:
+        """Write into the table that its file could be read only in part; see `failure_of`."""
+        self._schema = self._schema.with_metadata(self._schema.metadata | {FAILURE: sentence.encode()})
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Keep the frame's rows; write them out now and then."""

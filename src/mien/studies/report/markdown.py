@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mien.evaluation.report.page import accuracy, p_value, points, share
-from mien.studies.compared import Cell, ComparedTable, Report
+from mien.studies.compared import SCALED, Cell, ComparedTable, Report
 from mien.studies.report import words
 from mien.studies.report.page import HOW_TO_READ, behind, missing_of
 from mien.studies.study import Column
@@ -79,10 +79,10 @@ def _claims(report: Report) -> list[str]:
         if claim.test is None:
             row += ["a training is missing", ""]
         else:
-            gain, mark = claim.test.accuracy_gain, f" {words.SCALED}" if claim.scaled else ""
+            gain, mark = claim.test.accuracy_gain, f" {SCALED}" if claim.scaled else ""
             row += [
                 f"{points(gain.value)}{mark} ({points(gain.low)} to {points(gain.high)})",
-                p_value(claim.test.p_value),
+                f"{p_value(claim.test.p_value)}{mark}",
             ]
         rows.append(row)
     return _grid(["the paper", "second against first", "points", "p"], rows, names=2)
@@ -95,8 +95,8 @@ def _trainings(report: Report) -> list[str]:
         if one.scored is None:
             row += [""] * 4
         else:
-            mark = f" {words.SCALED}" if one.scored.scaled else ""
-            row += [f"{one.epochs} of {one.of_epochs}", f"{one.seconds / 60:.1f}"]
+            mark = words.mark_of(one)
+            row += [f"{one.epochs} of {one.of_epochs}", f"{one.seconds / 60:.1f}{mark}"]
             row += [f"{accuracy(one.scored.evaluation)}{mark}", f"{share(one.scored.macro_f1.value)}{mark}"]
         rows.append(row)
     return _grid(["run", "recipe", "state", "epochs", "minutes", "accuracy", "macro F1"], rows, names=3)

@@ -8,15 +8,16 @@ from markupsafe import Markup
 from mien.card import LIMITS
 from mien.evaluation.report.drawing import Drawing
 from mien.evaluation.report.page import NBSP, page_environment
-from mien.studies.compared import ComparedTable, Report
+from mien.studies.compared import SCALED, ComparedTable, Report
 from mien.studies.report import words
 from mien.studies.study import Column
 from mien.words import counted
 
 HOW_TO_READ = (
     "Differences of shares have the 95 % interval of two shares of independent faces (Newcombe; of a class, with as "
-    "many faces as the paper prints, else our share of its faces), those of macro F1 our bootstrap interval, as if the "
-    "paper's had none; bold where it leaves out zero. Another seed and the paper's rounding are not in it."
+    "many faces as the paper prints, else our share of its faces), those of macro F1 our bootstrap interval, as wide "
+    "as if the paper's value had an error like ours; bold where it leaves out zero. Another seed and the paper's "
+    "rounding are not in it."
 )
 
 
@@ -37,7 +38,8 @@ def render(report: Report, drawings: Sequence[Drawing]) -> str:
             difference=words.difference,
             interval=words.interval,
             seeds=words.seeds,
-            mark=words.SCALED,
+            mark=SCALED,
+            mark_of=words.mark_of,
             how_to_read=HOW_TO_READ,
             how_claims_are_tested=words.how_claims_are_tested(report),
             width=width,

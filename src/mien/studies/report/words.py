@@ -1,10 +1,8 @@
 """Cells as words, the same ones on the page and in Markdown."""
 
 from mien.evaluation.report.page import NBSP, points
-from mien.studies.compared import Cell, Report
+from mien.studies.compared import SCALED, Cell, Report, Trained
 from mien.words import counted
-
-SCALED = "‡"  # stands behind every number of a training that was cut short
 
 
 def ours(cell: Cell) -> str:
@@ -76,7 +74,8 @@ def verdict(report: Report) -> str:
     waiting = sum(bool(cell.missing) and cell.printed is not None for cell in report.cells())
     if not judged:
         return f"No printed value could be compared yet; waiting for a training or a look: {waiting}."
-    agree = f"{len(judged) - differing} of {len(judged)} printed values agree with ours within chance"
+    mark = f"{NBSP}{SCALED}" if any(cell.scaled for cell in judged) else ""
+    agree = f"{len(judged) - differing} of {len(judged)} printed values agree with ours{mark} within chance"
     missing = f"; waiting for a training or a look: {waiting}" if waiting else ""
     return f"{agree}; not so: {differing}{missing}."
 
@@ -106,10 +105,15 @@ def collapsed(report: Report) -> list[str]:
             evaluation = trained.scored.evaluation
             called = next(scores.called for scores in evaluation.classes if scores.label == label)
             sentences.append(
-                f"{trained.name} has collapsed: it calls {called:,} of {counted(evaluation.n, 'face')} of "
-                f"{evaluation.split} “{label}”."
+                f"{trained.name}{mark_of(trained)} has collapsed: it calls {called:,} of "
+                f"{counted(evaluation.n, 'face')} of {evaluation.split} “{label}”."
             )
     return sentences
+
+
+def mark_of(trained: Trained) -> str:
+    """Return what stands behind a training's numbers: the mark if it was scaled, else nothing."""
+    return f"{NBSP}{SCALED}" if trained.scored is not None and trained.scored.scaled else ""
 
 
 def unfinished(report: Report) -> list[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mien.files import written_beside
-from mien.studies.compared import Report
+from mien.studies.compared import SCALED, Report
 from mien.studies.folder import StudyFolder
 from mien.studies.measured import learning_curves
 from mien.studies.report.figures import draw_curves, write_curves
@@ -26,10 +26,13 @@ def write_study_report(report: Report, folder: StudyFolder, out: Path) -> None:
     drawings, pictures = [], []
     for number, curves in enumerate(folder.study.curves, 1):
         if runs := learning_curves(folder, curves.runs):
-            drawings += draw_curves(curves.title, runs)
+            title = curves.title
+            if report.scale != 1:
+                title += f" ({SCALED} {report.scale:g} of the epochs)"
+            drawings += draw_curves(title, runs)
             name = f"learning-curves-{number}.png"
-            write_curves(curves.title, runs, out / name)
-            pictures.append((curves.title, name))
+            write_curves(title, runs, out / name)
+            pictures.append((title, name))
     for name, text in (
         ("report.html", render(report, drawings)),
         ("report.md", render_markdown(report, pictures)),
