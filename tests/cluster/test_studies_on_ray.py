@@ -50,7 +50,7 @@ def test_a_killed_worker_costs_no_row_and_changes_no_number(faceset_folder: Path
     variants = {
         "slow": {"set": {"optimiser.lr": 0.01, "epochs": epochs}},
         "fast": {"set": {"epochs": epochs}},
-        "hopeless": {"set": {"optimiser.lr": 1e30}},
+        "hopeless": {"set": {"optimiser.lr": 1e4}},
     }
     study = small_study(tmp_path / "tiny.yaml", variants=variants)
     local, spread = (begin(tmp_path / name, study, data=faceset_folder) for name in ("local", "spread"))
@@ -73,7 +73,8 @@ def test_a_killed_worker_costs_no_row_and_changes_no_number(faceset_folder: Path
     assert heard.ended == {"slow": Outcome.FINISHED, "fast": Outcome.FINISHED, "hopeless": Outcome.FAILED}
     assert heard.epochs["fast"] == [*range(1, epochs + 1)]
     assert set(heard.epochs["slow"]) == {*range(1, epochs + 1)}, "and some of them twice"
-    assert spread.state(spread.trainings[2]).startswith("failed: The loss became")
+    assert heard.epochs["hopeless"] == [1, 2, 3], "each is shown once"
+    assert spread.state(spread.trainings[2]).startswith("failed: The validation loss became")
 
     threads = torch.get_num_threads()
     try:

@@ -157,7 +157,8 @@ class Told(tune.Callback):
         """Hear of an epoch, or of the end."""
         name = _name_of(trial)
         columns = [field.name for field in fields(EpochMetrics)]
-        if set(columns) <= set(result):
+        going_well = result.get("outcome", Outcome.FINISHED) == Outcome.FINISHED  # else its last epoch was shown before
+        if going_well and set(columns) <= set(result):
             values = {column: result[column] for column in columns}
             self._watchers[name].on_epoch(EpochMetrics(**values | {"epoch": int(values["epoch"])}))
         if "outcome" in result:
