@@ -8,6 +8,7 @@ divided twice: OUT/by-frame.faceset as the paper does (frames of one clip on bot
 Both hold the same production data: PublicTest's faces in the class balance of the paper's Table 5.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from mien.data.faceset import GROUP, FaceSet, make_faceset, open_faceset
 from mien.data.split import divide
+from mien.errors import MienError
 
 SIX = ("angry", "disgust", "fear", "happy", "sad", "surprise")
 PRODUCTION = (3427, 1394, 1362, 758, 11939, 7244)  # Jawade, Table 5, samples in the same order
@@ -25,7 +27,7 @@ FRAMES, SIDE_PX = 5, 96
 SHIFT_PX, LIGHT, NOISE = 2.0, 0.05, 3.0  # largest shift and change of light, and the noise's deviation in grey values
 
 
-def main(faceset: Path, out: Path, clips: int = 2000) -> None:
+def main(faceset: Path, out: Path, clips: int) -> None:
     """Write the two FaceSets."""
     faces, random = open_faceset(faceset), np.random.default_rng(0)
     learnt = _clips(_drawn(faces.split("Training"), _like_the_set(faces.split("Training"), clips), random), random)
@@ -107,4 +109,11 @@ def _with_production(divided: FaceSet, production: FaceSet) -> FaceSet:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:4]))
+    parser = argparse.ArgumentParser(description="Make short clips of near-twins, and production data, from FER2013.")
+    parser.add_argument("faceset", type=Path, help="folder of FER2013, prepared")
+    parser.add_argument("out", type=Path, help="folder for the two FaceSets")
+    parser.add_argument("clips", type=int, nargs="?", default=2000, help="how many clips")
+    try:
+        main(**vars(parser.parse_args()))
+    except MienError as error:
+        sys.exit(f"clips.py: {error}")

@@ -46,13 +46,15 @@ def test_training_without_its_extra_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "pip install 'mien[train]'" in done.stderr
+    assert "pip install -c constraints.txt '.[train]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_what_is_not_installed_is_said_also_from_another_process() -> None:
     error = pickle.loads(pickle.dumps(MissingExtraError("dlib", "dlib")))
-    assert str(error) == "This needs `dlib`, which is not installed; install it with: pip install 'mien[dlib]'"
+    assert str(error) == "This needs `dlib`, which is not installed; install it, in mien's folder, with: " + (
+        "pip install -c constraints.txt '.[dlib]'"
+    )
 
 
 def test_every_public_name_is_there() -> None:

@@ -90,12 +90,18 @@ class ExportError(MienError):
     """A network whose ONNX file does not give the same answers."""
 
 
+def install_command(extra: str) -> str:
+    """Return what installs an optional part of mien, typed in mien's folder."""
+    return f"pip install -c constraints.txt '.[{extra}]'"
+
+
 class MissingExtraError(MienError):
     """An optional part of mien that is not installed."""
 
     def __init__(self, extra: str, missing: str | None) -> None:
         super().__init__(extra, missing)  # as they came: it must survive the way from another process
-        self._sentence = f"This needs `{missing}`, which is not installed; install it with: pip install 'mien[{extra}]'"
+        self._sentence = f"This needs `{missing}`, which is not installed; install it, in mien's folder, with: "
+        self._sentence += install_command(extra)
 
     def __str__(self) -> str:
         return self._sentence

@@ -33,7 +33,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"Cannot make the folder {path}: {error.strerror or error}.") from error
+        raise OutputError(f"Cannot make the folder {path}: {error.strerror or error}; choose another.") from error
     if not os.access(path, os.W_OK):
         raise OutputError(f"Cannot write in {path}: no permission; choose another folder.")
 

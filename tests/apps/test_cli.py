@@ -292,7 +292,7 @@ def test_a_tracker_that_is_not_installed_is_told_before_a_run_folder_is_made(
     command = [sys.executable, "-c", code, "train", "mien-s", "--data", faceset_folder, "--out", tmp_path, option]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.endswith("install it with: pip install 'mien[track]'\n")
+    assert done.stderr.endswith("install it, in mien's folder, with: pip install -c constraints.txt '.[track]'\n")
     assert list(tmp_path.iterdir()) == []
 
 

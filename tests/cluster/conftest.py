@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
     """Two workers; the engines take the cluster that the process has joined."""
-    pytest.importorskip("ray", reason="needs Ray: pip install 'mien[cluster]'")
+    pytest.importorskip("ray", reason="needs Ray: pip install -c constraints.txt '.[cluster]'")
     from mien.cluster.connection import OBJECT_STORE_BYTES, ray
 
     ray.init(

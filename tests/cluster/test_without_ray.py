@@ -17,7 +17,7 @@ def test_a_missing_ray_names_what_installs_it(faceset_folder: Path, astronaut: P
         code = f"{HIDE_RAY} sys.argv = {['mien', *arguments]!r}; from mien.apps.cli.main import main; main()"
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 2
-        assert "pip install 'mien[cluster]'" in done.stderr
+        assert "pip install -c constraints.txt '.[cluster]'" in done.stderr
         assert not list(tmp_path.iterdir()), "nothing was begun"
 
 

@@ -45,7 +45,9 @@ def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_unknown_split_is_named(faceset: FaceSet) -> None:
-    with pytest.raises(DataError, match="no split 'Test'; its splits are: Training, PublicTest, PrivateTest"):
+    with pytest.raises(
+        DataError, match="no split 'Test'; name one of its splits \\(Training, PublicTest, PrivateTest\\)"
+    ):
         faceset.split("Test")
 
 

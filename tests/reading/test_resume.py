@@ -163,3 +163,11 @@ def test_a_finished_table_is_known_as_such(files: list[Path], tmp_path: Path) ->
     with pytest.raises(OutputError, match=r"of other settings or files, and --resume would write over it"):
         ParquetSink(out, EXPRESSIONS, settings="y", resume=True)
     assert out.read_bytes() == before
+
+
+def test_what_is_no_table_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "faces.parquet"
+    path.write_text("junk")
+    with pytest.raises(OutputError, match=r"faces.parquet is no Parquet table, or a broken one; delete it"):
+        _ = ParquetSink(path, EXPRESSIONS, resume=True).finished
+    assert path.read_text() == "junk"

@@ -117,6 +117,16 @@ def test_a_clip_that_was_cut_off_gives_its_frames_and_then_says_so(tmp_path: Pat
     read, sentence = _frames_until_damage(path)
     assert 20 < len(read) < 50
     assert "breaks off at" in sentence
+
+
+def test_a_matroska_clip_says_in_a_tag_how_long_it_is(tmp_path: Path) -> None:
+    path = write_long_clip(tmp_path / "clip.mkv")
+    assert len([*frames(path)]) == 60
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    read, sentence = _frames_until_damage(path)
+    assert 20 < len(read) < 50
+    assert "breaks off at" in sentence
     assert "of 3.00 s; what comes before was read" in sentence
 
 

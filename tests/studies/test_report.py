@@ -348,6 +348,24 @@ def test_a_winner_that_was_scaled_says_so(
     assert make_report(folder).winners["best"] == "slow after 2 of 4 epochs ‡"
 
 
+def test_a_broken_run_folder_leaves_the_others_numbers(
+    done: StudyFolder, make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    folder = begin(tmp_path / "s", make_study(), data=faceset_folder)
+    for run in ("slow", "fast", "fast-after-2"):
+        shutil.copytree(done.path / "runs" / run, folder.path / "runs" / run)
+    (folder.path / "runs" / "slow" / "predictions.parquet").write_text("junk")
+    (folder.path / "runs" / "fast-after-2" / "metrics.csv").write_text("junk")
+    (folder.path / "runs" / "slow" / "metrics.csv").write_text("junk\njunk\n")
+    report = make_report(folder)
+    slow, half, fast = (row.cells[0] for row in report.tables[0].rows)
+    assert "metrics.csv is broken; copy it back" in slow.missing
+    assert "metrics.csv is broken; copy it back" in half.missing
+    assert fast.ours is not None
+    write_study_report(report, folder, tmp_path / "r")
+    assert "metrics.csv is broken" in (tmp_path / "r" / "report.md").read_text()
+
+
 def _tables(make_study: Callable[..., Study]) -> list[dict[str, object]]:
     return [table.model_dump(mode="json") for table in make_study().tables]
 

@@ -66,5 +66,5 @@ def test_shares_of_all_votes_and_equal_ones_where_nobody_voted() -> None:
 
 
 def test_votes_that_are_not_there() -> None:
-    with pytest.raises(DataError, match="has none; prepare it with --votes"):
+    with pytest.raises(DataError, match="has none; FER2013 gets them by `mien data prepare … --votes"):
         make_targets(drawn_faceset(14), TargetsSection(vote_share=0.5))

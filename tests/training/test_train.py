@@ -343,8 +343,30 @@ def test_a_broken_file_in_a_run_is_named(tiny_run: RunFolder, tmp_path: Path, na
     shutil.copytree(tiny_run.path, copy)
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(TrainingError, match=rf"{Path(name).name} is .*broken; start a new run"):
+    with pytest.raises(TrainingError, match=rf"{Path(name).name} is .*broken; (copy it back, or )?start a new run"):
         RunFolder(copy).network()
+
+
+def test_a_truncated_checkpoint_is_named_before_a_run_goes_on(tiny_run: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    run.predictions_path.unlink()  # as if it had been stopped
+    run.checkpoint_path.write_bytes(run.checkpoint_path.read_bytes()[:5000])
+    with pytest.raises(TrainingError, match="last.ckpt is broken; copy it back, or start a new run"):
+        resume(run)
+
+
+def test_junk_in_place_of_a_runs_files_is_named(tiny_run: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    for path, read in (
+        (run.checkpoint_path, run.network),
+        (run.predictions_path, run.predictions),
+        (run.metrics_path, run.metrics),
+    ):
+        path.write_text("junk")
+        with pytest.raises(TrainingError, match=rf"{path.name} is broken"):
+            read()
 
 
 def test_the_rate_changes_with_every_step_and_follows_the_triangle(
@@ -539,7 +561,9 @@ def test_votes_can_be_answered_by_a_second_head(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["targets.kind=votes", "targets.vote_share=0.5", "targets.vote_head=0.3"])
 def test_a_recipe_on_votes_needs_faces_with_votes(faceset_folder: Path, tmp_path: Path, setting: str) -> None:
-    with pytest.raises(DataError, match="learns from votes, and drawn has none; prepare it with --votes"):
+    with pytest.raises(
+        DataError, match="learns from votes, and drawn has none; FER2013 gets them by `mien data prepare … --votes"
+    ):
         train(load_recipe("mien-s", [*TINY, setting]), data=faceset_folder, out=tmp_path)
 
 

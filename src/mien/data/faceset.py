@@ -83,8 +83,8 @@ class FaceSet:
         """
         if name not in self.split_names:
             raise DataError(
-                f"{self.name} has no split {name!r}; its splits are: {', '.join(self.split_names)}; `mien data split` "
-                "makes others."
+                f"{self.name} has no split {name!r}; name one of its splits ({', '.join(self.split_names)}), or make "
+                "others with `mien data split`."
             )
         rows = np.flatnonzero(self.splits == self.split_names.index(name))
         if len(rows) == 0:

@@ -5,6 +5,7 @@ In: paths.  Out: Frame after Frame, BGR.
 
 import math
 import os
+import re
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from mien.photos import PHOTO_SUFFIXES, check_file, read_photo
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
@@ -144,7 +147,7 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             base, rate = float(stream.time_base or 0), float(stream.average_rate or 25)
-            end_s = ((stream.start_time or 0) + (stream.duration or 0)) * base
+            end_s = _stated_end_s(container, stream)
             for packet in container.demux(stream):
                 try:
                     decoded = packet.decode()
@@ -174,6 +177,17 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     if broken:
         packets = "1 broken packet; its" if broken == 1 else f"{broken} broken packets; their"
         raise DamagedClip(f"{path} has {packets} frames are missing, the others were read.")
+
+
+def _stated_end_s(container: "InputContainer", stream: "VideoStream") -> float:
+    """Return when a clip's pictures end by its own word, in seconds; 0 if it does not say."""
+    if stream.duration:
+        return ((stream.start_time or 0) + stream.duration) * float(stream.time_base or 0)
+    # Matroska and WebM say it in a tag of the stream, or only for the whole file, where sound may end later.
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag is not None:
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+    return (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
 
 
 def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ PrivateTest only when asked for, and each look is logged.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from mien.classifier import softmax
 from mien.data.faceset import open_faceset
+from mien.errors import TrainingError
 from mien.evaluation.comparison import Interval, macro_f1_interval
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.metrics import Evaluation, score
@@ -136,12 +138,13 @@ class Measured:
     def called(self, run: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """Return what a run of each seed called the validation faces, (seeds, N), and what they are, (N,).
 
-        None if one of them has not finished.
+        None if one of them has not finished, or is broken.
         """
         paths = [self._folder.run_path(training) for training in self._by_name[run]]
-        if not all(path.is_dir() and RunFolder(path).finished for path in paths):
+        try:
+            logits, labels = zip(*(RunFolder(path).predictions() for path in paths), strict=True)
+        except TrainingError:
             return None
-        logits, labels = zip(*(RunFolder(path).predictions() for path in paths), strict=True)
         return np.stack(logits).argmax(2), labels[0]
 
     def _score(self, state: State, path: Path, split: str | None) -> Scored | Missing:
@@ -151,9 +154,12 @@ class Measured:
                 why = f"its state after {counted(state.scaled, 'epoch')} is not there; carry out the study again"
             return Missing(why)
         run = RunFolder(path)
-        rows = run.metrics()
-        if split is None:
+        try:
+            rows = run.metrics()
             logits, labels = run.predictions()
+        except TrainingError as error:  # one broken run folder leaves the others' numbers standing
+            return Missing(str(error))
+        if split is None:
             probabilities = softmax(logits, 1.0)
             environment = run.environment()
             evaluation = score(
@@ -212,10 +218,12 @@ def _state(training: Planned, epochs: int | None) -> State:
 
 
 def learning_curves(folder: StudyFolder, pattern: str) -> list[tuple[str, Sequence[dict[str, str]]]]:
-    """Return the rows of metrics.csv of every run that is called so and has begun, by its name."""
+    """Return the rows of metrics.csv of every run that is called so and has begun, by its name; not of broken ones."""
     found: list[tuple[str, Sequence[dict[str, str]]]] = []
     for training in folder.trainings:
         path = folder.run_path(training)
-        if fnmatchcase(training.of, pattern) and path.is_dir() and (rows := RunFolder(path).metrics()):
-            found.append((training.name, rows))
+        if fnmatchcase(training.of, pattern) and path.is_dir():
+            with suppress(TrainingError):
+                rows = RunFolder(path).metrics()
+                found += [(training.name, rows)] if rows else []
     return found

@@ -14,6 +14,7 @@ import csv
 import json
 import pickle
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,8 +172,10 @@ class RunFolder:
         return folder
 
     def check_checkpoint(self) -> None:
-        """Raise TrainingError unless there is a checkpoint."""
+        """Raise TrainingError unless there is a checkpoint, whole by its table of contents."""
         if self.checkpoint_path.is_file():
+            if not zipfile.is_zipfile(self.checkpoint_path):
+                raise TrainingError(f"{self.checkpoint_path} is broken; copy it back, or start a new run.")
             return
         if self.finished:
             raise TrainingError(
@@ -210,7 +213,7 @@ class RunFolder:
         try:
             checkpoint = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise TrainingError(f"{self.checkpoint_path} is broken; start a new run.") from error
+            raise TrainingError(f"{self.checkpoint_path} is broken; copy it back, or start a new run.") from error
         return {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
 
     def new_network(self) -> nn.Module:
@@ -238,11 +241,19 @@ class RunFolder:
         return [classes + votes.index(name) for name in EIGHT_EXPRESSIONS]
 
     def metrics(self) -> list[dict[str, str]]:
-        """Return the rows of metrics.csv, one for each epoch so far."""
+        """Return the rows of metrics.csv, one for each epoch so far.
+
+        Raises:
+            TrainingError: It is not what a training writes.
+        """
         if not self.metrics_path.is_file():
             return []
-        with self.metrics_path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        with self.metrics_path.open(newline="", errors="replace") as file:
+            table = csv.DictReader(file)
+            rows = list(table)
+        if table.fieldnames is None or table.fieldnames[0] != "epoch":
+            raise TrainingError(f"{self.metrics_path} is broken; copy it back, or start a new run.")
+        return rows
 
     def accuracy(self) -> float | None:
         """Return the share of the validation faces that it calls right, 0-1; None before its first epoch.
@@ -269,11 +280,16 @@ class RunFolder:
         """Return logits (N, K) and labels (N,) of the validation faces, in the FaceSet's order.
 
         Raises:
-            TrainingError: The run has not finished.
+            TrainingError: The run has not finished, or the file is broken.
         """
         if not self.finished:
             raise TrainingError(f"{self.path} has not finished; go on with: mien train --resume {self.path}")
-        table = pq.read_table(self.predictions_path)
+        try:
+            table = pq.read_table(self.predictions_path)
+        except (pa.ArrowException, OSError) as error:
+            raise TrainingError(
+                f"{self.predictions_path} is broken; delete it, and mien train --resume {self.path} makes it anew."
+            ) from error
         logits = np.stack([column.to_numpy() for column in table.columns[1:]], axis=1)
         return logits, table["label"].to_numpy().astype(np.int64)
 

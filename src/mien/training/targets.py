@@ -62,7 +62,8 @@ def vote_shares(faces: FaceSet) -> NDArray[np.float32]:
     """
     if faces.votes is None:
         raise DataError(
-            f"The recipe learns from votes, and {faces.name} has none; prepare it with --votes fer2013new.csv."
+            f"The recipe learns from votes, and {faces.name} has none; FER2013 gets them by "
+            "`mien data prepare … --votes CSV`."
         )
     votes = faces.votes.astype(np.float32)
     votes[votes.sum(1) == 0] = 1

@@ -99,11 +99,12 @@ def resume(
 
     Raises:
         DataError: The FaceSet is gone or broken; say with `data` where it is now.
-        TrainingError: It is another FaceSet; or the run has finished, and its checkpoint is gone.
+        TrainingError: It is another FaceSet; the checkpoint is broken; or the run has finished, and it is gone.
         MissingExtraError: A tracker is not installed.
     """
-    if run.finished:
+    if run.finished or run.checkpoint_path.is_file():
         run.check_checkpoint()
+    if run.finished:
         return run
     check_trackers(trackers)
     folder = run.data_folder(data)
@@ -147,7 +148,7 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
     if (targets.kind != "labels" or targets.vote_share or targets.vote_head) and faces.votes is None:
         raise DataError(
             f"Recipe {recipe.name} learns from votes, and {faces.name} has none; "
-            "prepare it with --votes fer2013new.csv."
+            "FER2013 gets them by `mien data prepare … --votes CSV`."
         )
     for teacher in teachers_to_train(recipe, faces.split(recipe.data.train)):
         check_fit(teacher, faces)

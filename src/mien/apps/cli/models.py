@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mien.apps.cli import show
 from mien.classifier import Classifier
-from mien.errors import MissingExtraError, ModelError, unknown_name
+from mien.errors import MissingExtraError, ModelError, install_command, unknown_name
 from mien.weights import DEFAULT_MODEL, bundled_models
 from mien.words import counted
 
@@ -85,7 +85,7 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
         soft_wrap=True,
     )
     if not networks:
-        show.out.print("To train networks: pip install 'mien[train]'")
+        show.out.print(f"Networks to train come with, in mien's folder: {install_command('train')}", soft_wrap=True)
         return
     table = Table(show.whole("network", networks), "parameters", "MACs", "input", "source", title="Ready to be trained")
     for name, row in networks.items():
@@ -97,7 +97,8 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
 def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
     networks = _networks()
     if card is None and name not in networks:
-        raise ModelError(unknown_name("model", name, {*bundled_models(), *networks}))
+        more = "" if networks else f" Networks to train come with, in mien's folder: {install_command('train')}"
+        raise ModelError(unknown_name("model", name, {*bundled_models(), *networks}) + more)
     network = networks.get(name)
     if json:
         print(json_format.dumps({"name": name, "card": card, "network": network}, indent=2))

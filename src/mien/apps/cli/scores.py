@@ -91,6 +91,8 @@ def _further(one: ModelResults) -> list[str]:
     if sure := confidence.sure:
         right = "" if sure.accuracy is None else f", {percent(sure.accuracy)} of them right"
         lines.append(f"sure (from {percent(sure.threshold)}) of {percent(sure.coverage)} of the faces{right}")
+    if absent := [scores.label for scores in one.evaluation.classes if not scores.support]:
+        lines.append(f"no face here is {' or '.join(absent)}, which counts as 0 in the macro averages")
     if one.left_out:
         lines.append(f"it also knows {', '.join(one.left_out)}, which these faces have not; shared out among the rest")
     return lines

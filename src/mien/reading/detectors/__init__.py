@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DetectorError, MissingExtraError, unknown_name
+from mien.errors import DetectorError, MissingExtraError, install_command, unknown_name
 from mien.preprocess import Box
 from mien.weights import PINNED, at_hand, fetch
 
@@ -119,7 +119,7 @@ DETECTORS: dict[str, DetectorEntry] = {
     "dlib": DetectorEntry(
         open=_dlib,
         at_hand=lambda: importlib.util.find_spec("dlib") is not None,
-        get="pip install 'mien[dlib]'",
+        get=install_command("dlib"),
         size="with dlib",
         licence="BSL-1.0",
         finds="frontal, 80 px or more",

@@ -24,12 +24,19 @@ SETTINGS, FAILURE = b"mien.settings", b"mien.failure"
 
 def settings_of(path: Path) -> str:
     """Return how the rows of a table were made; "" where it does not say."""
-    return str((pq.read_schema(path).metadata or {}).get(SETTINGS, b"").decode())
+    return _metadata(path).get(SETTINGS, b"").decode()
 
 
 def failure_of(path: Path) -> str:
     """Return what went wrong while a table's file was read; "" where nothing did."""
-    return str((pq.read_schema(path).metadata or {}).get(FAILURE, b"").decode())
+    return _metadata(path).get(FAILURE, b"").decode()
+
+
+def _metadata(path: Path) -> dict[bytes, bytes]:
+    try:
+        return pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise OutputError(f"{path} is no Parquet table, or a broken one; delete it, or give another --out.") from error
 
 
 class ParquetSink:
@@ -54,7 +61,7 @@ class ParquetSink:
         self._rows: list[dict[str, Any]] = []
         if resume:
             for part in self._files():
-                if pq.read_schema(part).metadata[SETTINGS] != settings.encode():
+                if settings_of(part) != settings:
                     raise OutputError(
                         f"{path} was begun with other settings or files, so it cannot go on; "
                         "give the same ones, or leave out --resume to begin anew."
@@ -71,7 +78,7 @@ class ParquetSink:
         return (
             self._path.is_file()
             and not self._files()
-            and (pq.read_schema(self._path).metadata or {}).get(SETTINGS) == self._schema.metadata[SETTINGS]
+            and _metadata(self._path).get(SETTINGS) == self._schema.metadata[SETTINGS]
         )
 
     def begun(self) -> Begun | None:

@@ -21,6 +21,7 @@ from mien.evaluation.report.drawing import (
 from mien.files import written_beside
 from mien.words import counted
 
+MARKERS = ("o", "s", "^")  # of one epoch there is no line whose dashes could be told apart
 SIZE_IN = (7.2, 3.4)  # wide, since up to a dozen curves have to be told apart
 # The same colours as report.css has on white, for a picture that cannot ask the page.
 ON_WHITE = ("#0072b2", "#d55e00", "#00875f", "#b0558d", "#a87400", "#3a9bd0", "#55585c")
@@ -74,12 +75,12 @@ def _figure(runs: Runs, column: str, colours: Sequence[str], *, legend: bool = F
             [float(row[column]) for row in rows],
             color=colours[k % len(colours)],
             linestyle=DASHES[k // len(colours) % len(DASHES)],
-            marker="o" if len(rows) < 3 else "",
+            marker=MARKERS[k // len(colours) % len(MARKERS)] if len(rows) < 3 else "",
             markersize=4,
             label=name,
         )
     axes.set(xlabel="epoch", ylabel="accuracy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     percent_scale(axes.yaxis)
     if legend:
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
