@@ -234,7 +234,7 @@ class Recipe(Section):
     """`auto`: bf16 where the processor has instructions for it, else fp32."""
     compile: Literal["off", "on", "auto"] = "off"
     """`torch.compile`; `auto` times both ways on a few batches and keeps the faster, which may differ from one run to
-    the next; refused in bf16 on a processor; docs/decisions/0005-compile.md says why it is off."""
+    the next; left off, with a remark, in bf16 on a processor; docs/decisions/0005-compile.md says why it is off."""
     label_smoothing: Share = 0.1
     """Share of the target spread over all classes (Szegedy et al. 2016)."""
     class_weights: Literal["none", "balanced"] = "none"
