@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mien.errors import ClusterError
 from mien.studies.compare import make_report
 from mien.studies.engine import LocalEngine, StudyWatcher
 from mien.studies.folder import StudyFolder, begin
@@ -49,7 +50,7 @@ def test_a_killed_worker_costs_no_row_and_changes_no_number(faceset_folder: Path
     epochs = 16
     variants = {
         "slow": {"set": {"optimiser.lr": 0.01, "epochs": epochs}},
-        "fast": {"set": {"epochs": epochs}},
+        "fast": {"set": {"epochs": epochs, "resources.memory_gb": 0.5}},
         "hopeless": {"set": {"optimiser.lr": 1e4}},
     }
     study = small_study(tmp_path / "tiny.yaml", variants=variants)
@@ -85,6 +86,24 @@ def test_a_killed_worker_costs_no_row_and_changes_no_number(faceset_folder: Path
         there, here = _weights(spread, run), _weights(local, run)
         assert all(torch.equal(value, there[name]) for name, value in here.items()), run
     assert make_report(spread).tables == make_report(local).tables
+
+
+def test_a_training_takes_what_its_recipe_says(faceset_folder: Path, tmp_path: Path) -> None:
+    from mien.cluster.engine import RayEngine, resources_of
+
+    own = {"resources.threads": 1, "resources.gpus": 0, "resources.memory_gb": 0.5}
+    variants = {
+        "own": {"set": own},
+        "plain": {"set": {"resources.gpus": 0}},
+        "large": {"set": {"resources.memory_gb": 10_000}},
+    }
+    study = small_study(tmp_path / "tiny.yaml", variants=variants, tables=[], comparisons=[])
+    folder = begin(tmp_path / "s", study, data=faceset_folder)
+    jobs = folder.jobs(threads=2)
+    assert [resources_of(job) for job in jobs[:2]] == [{"CPU": 1, "memory": 5e8}, {"CPU": 2}]
+    with pytest.raises(ClusterError, match="large asks for resources.memory_gb = 10000, and no machine of the cluster"):
+        run_study(folder, engine=RayEngine(folder.path / "ray"), threads=1)
+    assert not any(job.path.exists() for job in jobs), "it is said before anything is trained"
 
 
 def test_a_training_that_lags_behind_is_given_up_and_named(faceset_folder: Path, tmp_path: Path) -> None:

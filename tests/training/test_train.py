@@ -347,6 +347,16 @@ def test_a_broken_file_in_a_run_is_named(tiny_run: RunFolder, tmp_path: Path, na
         RunFolder(copy).network()
 
 
+def test_a_recipe_may_say_how_many_threads_it_takes(faceset_folder: Path, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        recipe = load_recipe("mien-s", [*SHORT, "epochs=1", "resources.threads=1"])
+        assert train(recipe, data=faceset_folder, out=tmp_path).environment()["threads"] == 1
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_a_truncated_checkpoint_is_named_before_a_run_goes_on(tiny_run: RunFolder, tmp_path: Path) -> None:
     shutil.copytree(tiny_run.path, tmp_path / "run")
     run = RunFolder(tmp_path / "run")

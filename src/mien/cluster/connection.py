@@ -49,10 +49,9 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def cpus_of_a_worker(wanted: int) -> int:
-    """Return how many processors a worker may ask for: those wanted, or all that the largest machine has."""
-    most = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
-    return max(1, min(wanted, int(most)))
+def most(resource: str) -> float:
+    """Return how much of a resource ("CPU", "GPU", "memory" in bytes) the machine has that has most of it."""
+    return max((float(node["Resources"].get(resource, 0)) for node in ray.nodes() if node["Alive"]), default=0.0)
 
 
 def last_line(error: RayTaskError) -> str:

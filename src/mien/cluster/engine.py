@@ -10,13 +10,12 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.exceptions import RayTaskError
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from mien.cluster.connection import connected, cpus_of_a_worker, last_line
-from mien.errors import TrainingStopped
+from mien.cluster.connection import connected, last_line, most
+from mien.errors import ClusterError, TrainingStopped
 from mien.studies.engine import StudyWatcher
 from mien.studies.job import Job, Outcome, carry_out
 from mien.training.run_folder import RunFolder
@@ -55,12 +54,12 @@ class RayEngine:
             return
         by_name = {job.name: _anywhere(job) for job in jobs}
         with connected(self._address):
-            cpus = cpus_of_a_worker(max(job.threads for job in jobs))
-            gpus = 1 if ray.cluster_resources().get("GPU") else 0
+            resources = {name: resources_of(job) for name, job in by_name.items()}
             told = Told(by_name, watcher)
             tuner = tune.Tuner(
                 tune.with_resources(
-                    tune.with_parameters(_trial, jobs=by_name, folder=Path.cwd()), {"cpu": cpus, "gpu": gpus}
+                    tune.with_parameters(_trial, jobs=by_name, folder=Path.cwd()),
+                    lambda config: tune.PlacementGroupFactory([resources[config["name"]]]),
                 ),
                 param_space={"name": tune.grid_search(list(by_name))},
                 tune_config=tune.TuneConfig(
@@ -93,6 +92,24 @@ class RayEngine:
             grace_period=max(1, longest // GRACE),
             reduction_factor=2,
         )
+
+
+def resources_of(job: Job) -> dict[str, float]:
+    """Return what a training takes of one machine of the cluster, by its recipe; threads not more than there are.
+
+    Raises:
+        ClusterError: No machine has so much memory or so many GPUs.
+    """
+    wanted = job.recipe.resources
+    gpus = float(most("GPU") > 0) if wanted.gpus is None else wanted.gpus
+    taken = {"CPU": max(1.0, min(job.threads, most("CPU"))), "GPU": gpus, "memory": 1e9 * (wanted.memory_gb or 0)}
+    for name, unit, key in (("memory", 1e9, "memory_gb"), ("GPU", 1, "gpus")):
+        if taken[name] > most(name):
+            raise ClusterError(
+                f"{job.name} asks for resources.{key} = {taken[name] / unit:g}, and no machine of the cluster has more "
+                f"than {most(name) / unit:.3g}; add one, or ask for less."
+            )
+    return {name: amount for name, amount in taken.items() if amount}
 
 
 def _anywhere(job: Job) -> Job:

@@ -92,6 +92,9 @@ class StudyFolder:
     def jobs(self, threads: int) -> list[Job]:
         """Return every training as a job.
 
+        Args:
+            threads: Of each training whose recipe does not say.
+
         Raises:
             StudyError: A run folder was trained by another recipe than the study's.
         """
@@ -101,8 +104,9 @@ class StudyFolder:
             path = self.run_path(training)
             stages = sorted({stage.scaled for stage in training.stages} - {training.recipe.epochs})
             problem = self.problem_path(training)
+            own = training.recipe.resources.threads or threads
             jobs.append(
-                Job(training.name, path, training.recipe, self.faceset_path, tuple(stages), problem, threads=threads)
+                Job(training.name, path, training.recipe, self.faceset_path, tuple(stages), problem, threads=own)
             )
         return jobs
 

@@ -28,6 +28,7 @@ def begin(path: Path, recipe: Recipe, faces: FaceSet, data: Path) -> RunFolder:
         OutputError: It cannot be written.
         WeightsError: The recipe starts from weights that are not there, or are not what they should be.
     """
+    take_threads(recipe)
     precision = _precision(recipe)
     environment = describe_environment(recipe, faces, data, precision=precision) | start_of(recipe)
     device, spec = _device(), recipe.input.spec()
@@ -40,6 +41,12 @@ def begin(path: Path, recipe: Recipe, faces: FaceSet, data: Path) -> RunFolder:
         run = RunFolder.make(beside, recipe)
         run.environment_path.write_text(json.dumps(environment, indent=2) + "\n")
     return RunFolder(path)
+
+
+def take_threads(recipe: Recipe) -> None:
+    """Let torch compute with as many threads as a recipe says, if it says so."""
+    if recipe.resources.threads is not None:
+        torch.set_num_threads(recipe.resources.threads)
 
 
 def _precision(recipe: Recipe) -> str:

@@ -210,6 +210,17 @@ class ScheduleSection(Section):
     """Epochs that `plateau` waits."""
 
 
+class ResourcesSection(Section):
+    """What a training takes of a machine, and what a cluster keeps for it."""
+
+    threads: int | None = Field(None, ge=1)
+    """Threads; by default as many as torch takes, or as `mien study run --threads` says."""
+    gpus: float | None = Field(None, ge=0)
+    """GPUs that a cluster keeps for it, half a one too; by default one, where it has any."""
+    memory_gb: float | None = Field(None, gt=0)
+    """Memory that a cluster keeps for it; by default it is not asked for any, and trainings may share too little."""
+
+
 class Recipe(Section):
     """Everything that decides how a network is trained."""
 
@@ -258,6 +269,7 @@ class Recipe(Section):
     augmentation: AugmentationSection = AugmentationSection()
     optimiser: OptimiserSection = OptimiserSection()
     schedule: ScheduleSection = ScheduleSection()
+    resources: ResourcesSection = ResourcesSection()
 
     @field_validator("compile", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import DataError, RecipeError, TrainingError
 from mien.models.pretrained import check_takes_vgg16
 from mien.models.registry import build
-from mien.training.begin import begin
+from mien.training.begin import begin, take_threads
 from mien.training.distillation import cross_fit, teachers_to_train
 from mien.training.environment import moved
 from mien.training.fit import fit
@@ -106,6 +106,7 @@ def resume(
         run.check_checkpoint()
     if run.finished:
         return run
+    take_threads(run.recipe)
     check_trackers(trackers)
     folder = run.data_folder(data)
     faces = open_faceset(folder)
