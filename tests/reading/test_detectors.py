@@ -71,7 +71,7 @@ def test_auto_is_yunet_where_it_is_at_hand_and_haar_elsewhere(shared: Path) -> N
 def test_dlib_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "mien.reading.detectors.dlib_hog", raising=False)
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[dlib\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '.\[dlib\]'"):
         make_detector("dlib")
 
 

@@ -46,5 +46,5 @@ def test_a_table_of_no_faces_has_columns(clip: Path, astronaut: Path) -> None:
 def test_without_pandas_a_table_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = mien.read(clip)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[pandas\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '.\[pandas\]'"):
         faces.to_frame()
