@@ -2,7 +2,7 @@
 
 import io
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -16,6 +16,9 @@ from mien.apps.cli.read import read
 from mien.apps.cli.train import train
 from mien.apps.cli.watch import watch
 from mien.errors import MienError, ReadingStopped, TrainingStopped
+
+# An option that is not there, a value that is no number: what typer raises for all of these has no name in it.
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="mien",
@@ -56,7 +59,13 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        app()
+        sys.exit(app(prog_name="mien", standalone_mode=False))
+    except USAGE_ERROR as error:
+        said = error.format_message()
+        if not said:  # a command without arguments, and its page of help has been printed
+            sys.exit(2)
+        said += "" if said.endswith((".", "?")) else "."
+        _end(f"{said} Try `{error.ctx.command_path if error.ctx else 'mien'} -h`.", 2)
     except MienError as error:
         _end(str(error), 130 if isinstance(error, TrainingStopped | ReadingStopped) else 2)
     except OSError as error:  # a full disk, a folder without permission: the system's own words say it
