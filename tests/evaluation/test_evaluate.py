@@ -15,6 +15,7 @@ from mien.evaluation.candidates import ensemble, open_candidate
 from mien.evaluation.evaluate import evaluate, predict
 from mien.evaluation.report.write import write_report
 from mien.evaluation.results import Results, read_results
+from mien.evaluation.stress import CONDITIONS
 from mien.export.onnx import export
 from mien.labels import EIGHT_EXPRESSIONS, EXPRESSIONS, FERPLUS_COLUMNS
 from mien.training.recipe_files import load_recipe
@@ -210,18 +211,24 @@ def test_two_models_of_one_name_are_called_what_was_typed(
     assert [one.evaluation.model for one in found.models] == [str(tiny_file), str(other)]
 
 
-def test_progress_ends_at_one(tiny_run: RunFolder, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_runs_once_over_all_models_and_conditions_and_ends_at_one(
+    tiny_run: RunFolder, tiny_file: Path, faceset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cost, "ROUNDS", 1)
-    shares: list[tuple[str, float]] = []
+    told: list[tuple[str, float]] = []
     evaluate(
-        [str(tiny_run.path)],
+        [str(tiny_run.path), str(tiny_file)],
         data=faceset_folder,
-        split="Training",
+        split="PublicTest",
         timed=True,
-        progress=lambda what, share: shares.append((what, share)),
+        stressed=True,
+        progress=lambda what, share: told.append((what, share)),
     )
-    assert ("Evaluating tiny-001", 1.0) in shares
-    assert shares[-1] == ("Timing", 1.0)
+    judging = [share for what, share in told if what != "Timing"]
+    assert judging == sorted(judging)
+    assert judging[-1] == pytest.approx(1.0)
+    assert ("Evaluating tiny-001", pytest.approx(0.5 / (1 + len(CONDITIONS)))) in told
+    assert told[-1] == ("Timing", 1.0)
 
 
 def test_a_model_that_may_have_learnt_the_faces_is_named(

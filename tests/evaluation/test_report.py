@@ -303,7 +303,7 @@ def test_the_caption_speaks_of_a_dotted_line_only_where_there_is_one(judged: Jud
         return next(drawing for drawing in draw_all(results).shared if drawing.title == "Accuracy and cost")
 
     one = cost_figure(judged.results)
-    assert "tiny-001 is both the cheapest and the most accurate model here" in one.caption
+    assert "no model here is cheaper or more accurate than tiny-001" in one.caption
     first, second = judged.results.models
     swapped = (
         replace(first, evaluation=replace(first.evaluation, accuracy=0.5)),

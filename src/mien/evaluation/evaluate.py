@@ -88,12 +88,14 @@ def evaluate(
             )
         check_log()  # a look that cannot be logged is not taken
     probabilities, found = {}, []
-    for candidate in candidates:
-        probabilities[candidate.name] = predict(candidate, faces, view_count, progress)
+    for k, candidate in enumerate(candidates):
+        of_model = _part(progress, k, len(candidates))
+        first_part = _part(of_model, 0, 1 + len(CONDITIONS)) if stressed else of_model
+        probabilities[candidate.name] = predict(candidate, faces, view_count, first_part)
         found.append(judge(candidate, probabilities[candidate.name], faces, everything, view_count))
         if stressed:
             called_clean = probabilities[candidate.name].argmax(1)
-            found[-1] = replace(found[-1], stress=under_stress(candidate, faces, called_clean, view_count, progress))
+            found[-1] = replace(found[-1], stress=under_stress(candidate, faces, called_clean, view_count, of_model))
         if split == PRIVATE_TEST:
             log_look(found[-1].evaluation, candidate.provenance, model_sha256=found[-1].sha256)
     called = {name: p.argmax(1) for name, p in probabilities.items()}
@@ -168,13 +170,18 @@ def under_stress(
     return tuple(
         score_stress(
             condition,
-            predict(candidate, faces, view_count, progress, condition).argmax(1),
+            predict(candidate, faces, view_count, _part(progress, k, 1 + len(CONDITIONS)), condition).argmax(1),
             called_clean,
             faces.labels,
             classes=len(faces.label_names),
         )
-        for condition in CONDITIONS
+        for k, condition in enumerate(CONDITIONS, 1)  # the faces as they are were part 0
     )
+
+
+def _part(progress: Callable[[str, float], None], k: int, parts: int) -> Callable[[str, float], None]:
+    """Return what tells of the work's k-th of several equal parts, counted from 0, how much of the whole is done."""
+    return lambda what, share: progress(what, (k + share) / parts)
 
 
 def predict(

@@ -167,7 +167,7 @@ def _pareto(results: Results) -> Iterator[Drawing]:
             if scores.accuracy > best:
                 front.append((cost, scores.accuracy))
                 best, leader = scores.accuracy, scores.model
-        unbeaten = f"{leader} is both the cheapest and the most accurate model here"
+        unbeaten = f"no model here is cheaper or more accurate than {leader}"
         if len(front) > 1:  # of one point there is no line
             axes.plot(*zip(*front, strict=True), color=INK, linewidth=0.8, linestyle="dotted", drawstyle="steps-post")
             unbeaten = "along the dotted line no other model here is both cheaper and more accurate"
