@@ -44,7 +44,7 @@ def read(
     model: Annotated[str, typer.Option(help="A bundled model's name or an .onnx file.")] = DEFAULT_MODEL,
     offline: Annotated[bool, typer.Option("--offline", help="Never download a detector's model.")] = False,
     engine: Annotated[
-        str, typer.Option(help="local, or ray: spread files over a cluster; --out is a folder.")
+        str, typer.Option(help="local, or ray: spread files over a cluster; --out NAME.parquet is a folder then.")
     ] = "local",
     address: Annotated[str | None, typer.Option(help="The cluster that ray is to use, or auto.")] = None,
 ) -> None:
