@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 from dataclasses import replace
@@ -9,6 +10,7 @@ import torch
 import yaml
 
 from mien.data.faceset import FaceSet
+from mien.data.split import divide
 from mien.errors import DataError, MienError, RecipeError, TrainingError, TrainingStopped
 from mien.training.batches import Batch
 from mien.training.distillation import deal
@@ -87,7 +89,7 @@ def test_teachers_and_student_are_one_resumable_run(
     taught: RunFolder, teacher: Path, faceset_folder: Path, tmp_path: Path
 ) -> None:
     """Stopped in the second teacher, then in the student: the weights are those of the run that was left alone."""
-    with pytest.raises(TrainingStopped):
+    with pytest.raises(TrainingStopped, match=rf"Go on with: mien train --resume {tmp_path}/student-001$"):
         train(load_recipe("mien-s", _student(teacher)), data=faceset_folder, out=tmp_path, watcher=Stop(at=20))
     run = RunFolder(tmp_path / "student-001")
     assert [path.name for path in sorted((run.path / "teachers").iterdir())][-1] == "teacher-fold-2-of-3"
@@ -143,6 +145,58 @@ def test_answers_for_other_faces_are_refused(taught: RunFolder, tmp_path: Path) 
     with pytest.raises(TrainingError, match="are for the 140 faces of another FaceSet; train on that"):
         train(load_recipe("mien-s", _student(taught.path)), data=other, out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_answers_for_another_split_are_refused(
+    taught: RunFolder, teacher: Path, faceset: FaceSet, tmp_path: Path
+) -> None:
+    """Two splits of one FaceSet may be of one size."""
+    divided = divide(faceset, {"one": 0.4, "other": 0.4, "PublicTest": 0.2})
+    divided.save(tmp_path / "divided.faceset")
+    run = tmp_path / "taught"
+    shutil.copytree(taught.path, run, ignore=shutil.ignore_patterns("teachers"))
+    (run / "recipe.yaml").write_text(taught.recipe.to_yaml().replace("train: Training", "train: one"))
+    np.save(run / "answers.npy", np.full((len(divided.split("other")), 7), 1 / 7, np.float32))
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps(environment | {"data_sha256": divided.sha256}))
+    with pytest.raises(TrainingError, match="are for the faces of one, and the recipe learns from other; name a"):
+        settings = _student(run, "data.train=other")
+        train(load_recipe("mien-s", settings), data=tmp_path / "divided.faceset", out=tmp_path / "runs")
+
+
+def test_too_few_groups_for_the_folds_are_told_before_a_run_folder_is_made(teacher: Path, tmp_path: Path) -> None:
+    faces = drawn_faceset(210)
+    two_videos: FaceSet = replace(faces, groups=np.arange(210, dtype=np.int32) % 2)
+    two_videos.save(tmp_path / "videos.faceset")
+    with pytest.raises(DataError, match="The teachers need 3 folds .* too few for that: 2 groups that must stay"):
+        train(load_recipe("mien-s", _student(teacher)), data=tmp_path / "videos.faceset", out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_teachers_threads_are_its_own_and_the_students_folder_is_locked_meanwhile(
+    teacher: Path, faceset_folder: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.yaml"
+    alone.write_text(load_recipe(str(teacher), ["epochs=1", "resources.threads=1"]).to_yaml())
+    seen: list[tuple[str, int, bool]] = []
+
+    class Look(Watcher):
+        def on_start(self, run: RunFolder) -> None:
+            self._name = run.path.name
+
+        def on_step(self, progress: StepProgress) -> None:
+            seen.append((self._name, torch.get_num_threads(), RunFolder(tmp_path / "student-001").is_locked))
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        settings = _student(alone, "epochs=1", "folds=2")
+        train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path, watcher=Look())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    teachers = {(f"teacher-fold-{fold}-of-2", 1, True) for fold in (1, 2)}
+    assert set(seen) == {*teachers, ("student-001", 2, True)}
 
 
 def test_who_cannot_teach(tiny_run: RunFolder, teacher: Path, faceset_folder: Path, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """A new run folder: the recipe, and what it will be trained with, before the first step."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from mien.data.faceset import FaceSet
 from mien.files import make_folder, written_beside
 from mien.models.registry import build
-from mien.training.compilation import choose
+from mien.training.compilation import Compilation, choose
 from mien.training.environment import describe_environment, native_bf16
 from mien.training.first_weights import start_of
 from mien.training.recipe import Recipe
@@ -28,13 +31,10 @@ def begin(path: Path, recipe: Recipe, faces: FaceSet, data: Path) -> RunFolder:
         OutputError: It cannot be written.
         WeightsError: The recipe starts from weights that are not there, or are not what they should be.
     """
-    take_threads(recipe)
-    precision = _precision(recipe)
-    environment = describe_environment(recipe, faces, data, precision=precision) | start_of(recipe)
-    device, spec = _device(), recipe.input.spec()
-    network = build(recipe.network, channels=spec.channels, classes=len(faces.label_names), view_px=spec.view_px)
-    example = torch.rand(recipe.batch_size, spec.channels, spec.view_px, spec.view_px, device=device)
-    compilation = choose(recipe.compile, network.to(device), example, bf16=precision == "bf16")
+    with threads_of(recipe):
+        precision = _precision(recipe)
+        environment = describe_environment(recipe, faces, data, precision=precision) | start_of(recipe)
+        compilation = _compilation(recipe, classes=len(faces.label_names), bf16=precision == "bf16")
     environment |= {"compiled": compilation.compiled, "compile_reason": compilation.reason}
     make_folder(path.parent)
     with written_beside(path) as beside:
@@ -43,10 +43,26 @@ def begin(path: Path, recipe: Recipe, faces: FaceSet, data: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def take_threads(recipe: Recipe) -> None:
-    """Let torch compute with as many threads as a recipe says, if it says so."""
-    if recipe.resources.threads is not None:
-        torch.set_num_threads(recipe.resources.threads)
+@contextmanager
+def threads_of(recipe: Recipe) -> Iterator[None]:
+    """Let torch compute with as many threads as a recipe says, if it says so, and then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(recipe.resources.threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _compilation(recipe: Recipe, *, classes: int, bf16: bool) -> Compilation:
+    device, spec = _device(), recipe.input.spec()
+
+    def batch() -> tuple[nn.Module, Tensor]:
+        network = build(recipe.network, channels=spec.channels, classes=classes, view_px=spec.view_px)
+        shape = (recipe.batch_size, spec.channels, spec.view_px, spec.view_px)
+        return network.to(device), torch.rand(shape, device=device)
+
+    return choose(recipe.compile, batch, device=device, bf16=bf16)
 
 
 def _precision(recipe: Recipe) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,21 +24,22 @@ class Compilation:
     reason: str
 
 
-def choose(wanted: str, network: nn.Module, example: Tensor, *, bf16: bool) -> Compilation:
+def choose(wanted: str, batch: Callable[[], tuple[nn.Module, Tensor]], *, device: str, bf16: bool) -> Compilation:
     """Return what the recipe wants, or with ``"auto"`` what takes less time on a few steps.
 
     Args:
         wanted: The recipe's ``compile``: ``"off"``, ``"on"`` or ``"auto"``.
-        network: The network; it is copied, so that its weights and statistics stay as they are.
-        example: (N, C, H, W) inputs, a whole batch.
-        bf16: Whether the steps run in bf16.
+        batch: Makes the network and a whole batch of inputs, (N, C, H, W), to measure with.
+        device: Where the steps run.
+        bf16: Whether they run in bf16.
     """
-    if wanted != "off" and bf16 and example.device.type == "cpu":
+    if wanted != "off" and bf16 and device == "cpu":
         return Compilation(False, "in bf16 compiled steps give gradients that are no numbers; set precision=fp32")
     if wanted != "auto":
         return Compilation(wanted == "on", "by recipe")
+    network, example = batch()
     example = example.contiguous(memory_format=torch.channels_last)
-    own = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    own = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ways = {"as it is": own, "compiled": torch.compile(copy.deepcopy(own), dynamic=False)}
     best = dict.fromkeys(ways, float("inf"))
     for way in ways.values():

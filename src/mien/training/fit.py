@@ -2,8 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, TensorDataset
 
 from mien.data.faceset import FaceSet
-from mien.errors import OutputError, TrainingError
 from mien.models.plain_cnn import PlainNetwork
 from mien.preprocess import network_input
 from mien.training.averaging import RunningMean
@@ -40,6 +38,7 @@ def fit(
     learn: FaceSet,
     watch: FaceSet,
     *,
+    data: Path,
     answers: NDArray[np.float32] | None = None,
     watcher: Watcher,
     parallel: Parallel = ONE_PROCESS,
@@ -48,16 +47,18 @@ def fit(
     """Train a run's network from its last checkpoint, or from the start, to the end.
 
     Args:
-        run: The run, its environment written.
+        run: The run, its environment written; nobody else trains in it (`RunFolder.locked`).
         learn: Faces to learn from.
         watch: Faces to validate on after each epoch, and to write predictions for at the end.
+        data: Folder of the FaceSet that they are from.
         answers: (N, K) teachers' probabilities for the faces to learn from.
         watcher: Told of each step and epoch.
         parallel: Over which processes.
         trackers: Where else the metrics go.
 
     Raises:
-        TrainingError: The loss stopped being a number, or the disk is full.
+        TrainingError: The loss stopped being a number.
+        OutputError: The disk is full.
         TrainingStopped: Ctrl-C.
     """
     keep_freed_memory()
@@ -66,7 +67,6 @@ def fit(
     watcher.on_start(run)
     network = first_network(run, learn)
     hog = _wants_hog(network, recipe)
-    folder = Path(environment["data_folder"])
     batches = TrainingBatches(
         learn.faces_u8,
         make_targets(learn, recipe.targets, answers),
@@ -74,7 +74,7 @@ def fit(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         flip=recipe.augmentation.flip,
-        features=hog_of_looks(learn, spec, folder, watcher.on_note) if hog else None,
+        features=hog_of_looks(learn, spec, data, watcher.on_note) if hog else None,
     )
     module = TrainingModule(
         network,
@@ -86,7 +86,7 @@ def fit(
     watch_inputs = network_input(watch.faces_u8, spec)
     watch_tensors = [torch.from_numpy(watch_inputs), torch.from_numpy(watch.labels.astype(np.int64))]
     if hog:
-        watch_tensors.append(hog_of(watch, spec, folder, watcher.on_note))
+        watch_tensors.append(hog_of(watch, spec, data, watcher.on_note))
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its lines on accelerators and tips
     trainer = pl.Trainer(
         max_epochs=recipe.epochs,
@@ -114,7 +114,7 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    with run.locked(), warnings.catch_warnings(), torch.random.fork_rng(devices=[]), _room_for(run):
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         # Lightning advises worker processes; faces that lie in memory need none.
         warnings.filterwarnings("ignore", module=r"lightning\.")
         trainer.fit(
@@ -143,16 +143,6 @@ def _relies_on_rounding(run: RunFolder, accuracy: float, faces: int) -> str:
         f"{run.recipe.data.validate_on}; in training, in {run.environment()['precision']}, it was about "
         f"{100 * validated:.1f} %. It has learnt from rounding: train it with --set precision=fp32."
     )
-
-
-@contextmanager
-def _room_for(run: RunFolder) -> Iterator[None]:
-    try:
-        yield
-    except OutputError as error:
-        raise TrainingError(
-            f"{error} The last whole checkpoint is kept; make room and go on with: mien train --resume {run.path}"
-        ) from error
 
 
 def _wants_hog(network: torch.nn.Module, recipe: Recipe) -> bool:

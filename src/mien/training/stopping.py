@@ -26,7 +26,7 @@ class LastCheckpoint(pl.Callback):
 
 
 class StopOnInterrupt(pl.Callback):
-    """Lets Ctrl-C save and end the run between two steps, with word of how to go on; a second one ends it at once."""
+    """Lets Ctrl-C save and end the run between two steps; a second one ends it at once."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
@@ -66,7 +66,7 @@ class StopOnInterrupt(pl.Callback):
             self._stop(f"after epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; all is kept")
 
     def _stop(self, where: str) -> None:
-        raise TrainingStopped(f"Stopped {where}. Go on with: mien train --resume {self._run.path}")
+        raise TrainingStopped(f"Stopped {where}.")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening."""

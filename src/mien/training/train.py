@@ -1,15 +1,16 @@
 """The flow of a training: a recipe and a FaceSet -> a finished run folder. Read from the top."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from mien.data.faceset import FaceSet, open_faceset
-from mien.errors import DataError, RecipeError, TrainingError
+from mien.errors import DataError, OutputError, RecipeError, TrainingError, TrainingStopped
 from mien.models.pretrained import check_takes_vgg16
 from mien.models.registry import build
-from mien.training.begin import begin, take_threads
+from mien.training.begin import begin, threads_of
 from mien.training.distillation import cross_fit, teachers_to_train
 from mien.training.environment import moved
 from mien.training.fit import fit
@@ -58,7 +59,7 @@ def train(
     parallel.check(recipe)
     with parallel.folder(out) as parent:
         run = begin(RunFolder.next_path(parent, recipe), recipe, faces, data)
-        return _finish(run, faces, watcher or Watcher(), parallel, trackers)
+        return _finish(run, faces, data, watcher or Watcher(), parallel, trackers)
 
 
 def train_at(path: Path, recipe: Recipe, *, data: Path, watcher: Watcher | None = None) -> RunFolder:
@@ -106,7 +107,6 @@ def resume(
         run.check_checkpoint()
     if run.finished:
         return run
-    take_threads(run.recipe)
     check_trackers(trackers)
     folder = run.data_folder(data)
     faces = open_faceset(folder)
@@ -114,20 +114,36 @@ def resume(
         raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
     parallel.check(run.recipe)
     watcher = watcher or Watcher()
-    if changes := moved(run.environment()):
+    with threads_of(run.recipe):
+        changes = moved(run.environment())
+    if changes:
         watcher.on_note(changes)
     with parallel.folder_with(run.path) as path:
-        return _finish(RunFolder(path), faces, watcher, parallel, trackers)
+        return _finish(RunFolder(path), faces, folder, watcher, parallel, trackers)
 
 
 def _finish(
-    run: RunFolder, faces: FaceSet, watcher: Watcher, parallel: Parallel, trackers: Sequence[Tracker]
+    run: RunFolder, faces: FaceSet, data: Path, watcher: Watcher, parallel: Parallel, trackers: Sequence[Tracker]
 ) -> RunFolder:
     learn, watch = faces.split(run.recipe.data.train), faces.split(run.recipe.data.validate_on)
-    answers = cross_fit(run, learn, watcher)
-    parallel.announce()
-    fit(run, learn, watch, answers=answers, watcher=watcher, parallel=parallel, trackers=trackers)
+    with _saying_how_to_go_on(run), run.locked():
+        answers = cross_fit(run, learn, data, watcher)
+        parallel.announce()
+        with threads_of(run.recipe):
+            fit(run, learn, watch, data=data, answers=answers, watcher=watcher, parallel=parallel, trackers=trackers)
     return run
+
+
+@contextmanager
+def _saying_how_to_go_on(run: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except TrainingStopped as stop:
+        raise TrainingStopped(f"{stop} Go on with: mien train --resume {run.path}") from stop
+    except OutputError as error:
+        raise TrainingError(
+            f"{error} The last whole checkpoint is kept; make room and go on with: mien train --resume {run.path}"
+        ) from error
 
 
 def check_fit(recipe: Recipe, faces: FaceSet) -> None:
