@@ -45,6 +45,12 @@ def test_a_study_from_dry_run_to_report(mien: Mien, study: str, faceset_folder: 
     assert "epoch" not in err, "what has finished is skipped"
     code, out, _ = mien("study", "run", "studies/small", "--dry-run")
     assert "0 of 2 trainings to be done (2 finished)" in out
+    before = Path("studies/small/study.yaml").read_bytes()
+    third = "  fast: {}\n  faster: {set: {optimiser.lr: 0.1}}\n"
+    Path("edited.yaml").write_text(Path(study).read_text().replace("  fast: {}\n", third))
+    code, out, _ = mien("study", "run", "edited.yaml", "--data", faceset_folder, "--dry-run")
+    assert "1 of 3 trainings to be done (2 finished)" in out
+    assert Path("studies/small/study.yaml").read_bytes() == before
 
     code, out, _ = mien("study", "status")
     assert code == 0

@@ -250,6 +250,15 @@ def test_a_state_that_is_not_there_is_not_called_finished(done: StudyFolder, tmp
     assert cell.missing == "its state after 2 epochs is not there; carry out the study again"
 
 
+def test_a_run_without_its_metrics_leaves_the_others_numbers(done: StudyFolder, tmp_path: Path) -> None:
+    later = tmp_path / "s"
+    shutil.copytree(done.path, later)
+    (later / "runs" / "slow" / "metrics.csv").unlink()
+    slow, _, fast = (row.cells[0] for row in make_report(StudyFolder(later)).tables[0].rows)
+    assert (slow.missing or "").endswith("metrics.csv is missing; carry out the study again")
+    assert fast.ours is not None
+
+
 def test_losses_and_seconds_are_those_of_the_run(done: StudyFolder, tmp_path: Path) -> None:
     later = tmp_path / "s"
     shutil.copytree(done.path, later)

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 
-from mien.errors import DataError, StudyError, TrainingStopped
+from mien.data.faceset import FaceSet, open_faceset
+from mien.errors import DataError, OutputError, StudyError, TrainingStopped
 from mien.studies.compare import make_report
 from mien.studies.engine import LocalEngine, StudyWatcher
 from mien.studies.estimate import timed
@@ -239,6 +241,22 @@ def test_what_is_measured_is_a_step_at_full_size(
     assert measured[0].optimiser.muon_lr == measured[0].optimiser.lr < 1e-5
 
 
+def test_ctrl_c_ends_all_of_the_measuring(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+) -> None:
+    variants = {"fast": {}, "other": {"set": {"batch_size": 70}}}
+    folder = begin(tmp_path / "s", make_study(variants=variants, tables=[], comparisons=[]), data=faceset_folder)
+    measured: list[str] = []
+
+    def interrupted() -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        timed(folder.jobs(1), measure_s=60.0, progress=lambda what, share: measured.append(what), clock=interrupted)
+    assert measured == ["Measuring fast"]
+
+
 def test_a_folder_keeps_to_one_study(
     done: StudyFolder, make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
 ) -> None:
@@ -264,6 +282,10 @@ def test_a_folder_keeps_to_one_study(
         begin(tmp_path / "full", make_study(), data=faceset_folder)
     with pytest.raises(StudyError, match="is not a study's folder"):
         StudyFolder(tmp_path)
+    for broken in ("", "[]", "{}"):
+        (changed.path / "settings.json").write_text(broken)
+        with pytest.raises(StudyError, match=r"settings\.json is missing or broken; begin the study anew"):
+            StudyFolder(changed.path)
 
 
 def test_faces_that_do_not_fit_are_refused_before_anything_is_written(
@@ -279,13 +301,15 @@ def test_faces_that_do_not_fit_are_refused_before_anything_is_written(
 
 
 def test_a_study_divides_the_faces_as_its_paper_did(
-    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the disk was full at first."""
     changes = ["data.train=train", "data.validate_on=test"]
     data = {"only": "Training", "take": 14018, "parts": {"train": 0.8, "test": 0.2}}
+    with monkeypatch.context() as full_disk, pytest.raises(OutputError):
+        full_disk.setattr(FaceSet, "save", Mock(side_effect=OutputError("Cannot write: no space left on device.")))
+        begin(tmp_path / "s", make_study(data=data), data=faceset_folder, changes=changes)
     folder = begin(tmp_path / "s", make_study(data=data), data=faceset_folder, changes=changes)
-    from mien.data.faceset import open_faceset
-
     faces = open_faceset(folder.faceset_path)
     assert folder.faceset_path == folder.path / "faces.faceset"
     assert np.bincount(faces.splits).tolist() == [112, 28], "all of Training's 140, since there are fewer than 14,018"

@@ -69,6 +69,17 @@ def test_changes_are_for_every_recipe_and_never_the_length(make_study: Callable[
         plan(make_study(), changes=["epochs=2"])
 
 
+def test_seeds_are_the_studys_own(make_study: Callable[..., Study]) -> None:
+    """As settings they would be overwritten by the study's, and the report would name seeds that nobody trained."""
+    for study, changes in (
+        (make_study(), ["seed=7"]),
+        (make_study(grid={"seed": [0, 1]}, tables=[], comparisons=[]), []),
+        (make_study(variants={"slow": {"set": {"seed": 3}}, "fast": {}}), []),
+    ):
+        with pytest.raises(StudyError, match="A study's seeds are its `seeds"):
+            plan(study, changes=changes)
+
+
 def _table(printed: str, measure: str) -> dict[str, object]:
     columns, rows = [{"name": "A", "measure": measure}], [{"name": "r", "run": "fast", "printed": printed}]
     return {"title": "T", "columns": columns, "rows": rows}

@@ -60,8 +60,12 @@ class StudyFolder:
         trainings: Its trainings.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, of: tuple[Study, Settings] | None = None) -> None:
         """Open a study's folder.
+
+        Args:
+            path: The folder.
+            of: The study and its settings, where they are not to be those that are written there.
 
         Raises:
             StudyError: It is not one.
@@ -69,9 +73,7 @@ class StudyFolder:
         self.path = path
         if not is_study_folder(path):
             raise StudyError(f"{path} is not a study's folder (it has no study.yaml); `mien study run` makes one.")
-        self.study: Study = as_study(_parsed(path / "study.yaml"), path / "study.yaml")
-        written: dict[str, Any] = _parsed(path / "settings.json")
-        self.settings = Settings(**written | {"changes": tuple(written["changes"])})
+        self.study, self.settings = of or _written(path)
         self.trainings = plan(self.study, scale=self.settings.scale, changes=self.settings.changes)
 
     @property
@@ -157,7 +159,9 @@ def is_study_folder(path: Path) -> bool:
     return (path / "study.yaml").is_file() and (path / "settings.json").is_file()
 
 
-def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: Sequence[str] = ()) -> StudyFolder:
+def begin(
+    path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: Sequence[str] = (), look: bool = False
+) -> StudyFolder:
     """Make a study's folder, or open the one that is there.
 
     Args:
@@ -166,6 +170,7 @@ def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: 
         data: Folder of a prepared FaceSet.
         scale: Share of each training's epochs that is trained.
         changes: `key=value` each, for every recipe.
+        look: Leave a folder that is there as it is.
 
     Raises:
         StudyError: The folder holds another study, or this one on other faces, of another scale or with other changes.
@@ -186,15 +191,17 @@ def begin(path: Path, study: Study, *, data: Path, scale: float = 1.0, changes: 
     for training in trainings:
         check_fit(training.recipe, divided or faces)
     study.check_classes((divided or faces).label_names)
+    if look and is_study_folder(path):
+        return StudyFolder(path, (study, settings))
     for folder in ("runs", "problems", "looks"):
         make_folder(path / folder)
     check_writable(path / "study.yaml")
-    if divided is not None and not own.is_dir():
-        divided.save(own)
     with written_beside(path / "settings.json") as beside:
         beside.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     with written_beside(path / "study.yaml") as beside:
         beside.write_text(study.to_yaml(), encoding="utf-8")
+    if divided is not None and not own.is_dir():  # last: where this is not reached, the next call finds a study
+        divided.save(own)
     return StudyFolder(path)
 
 
@@ -218,6 +225,16 @@ def _divided(study: Study, trainings: Sequence[Planned], faces: FaceSet) -> Face
     available = len(faces.split(study.data.only)) if study.data.only else len(faces)
     take = None if study.data.take is None else min(study.data.take, available)
     return divide(faces, study.data.parts, by=study.data.by, only=study.data.only, take=take)
+
+
+def _written(path: Path) -> tuple[Study, Settings]:
+    study = as_study(_parsed(path / "study.yaml"), path / "study.yaml")
+    file = path / "settings.json"
+    try:
+        written = _parsed(file)
+        return study, Settings(**written | {"changes": tuple(written["changes"])})
+    except (TypeError, KeyError) as error:  # JSON, but not what begin writes
+        raise StudyError(f"{file} is missing or broken; begin the study anew.") from error
 
 
 def _parsed(path: Path) -> Any:

@@ -159,6 +159,8 @@ class Measured:
             logits, labels = run.predictions()
         except TrainingError as error:  # one broken run folder leaves the others' numbers standing
             return Missing(str(error))
+        if not rows:
+            return Missing(f"{run.metrics_path} is missing; carry out the study again")
         if split is None:
             probabilities = softmax(logits, 1.0)
             environment = run.environment()

@@ -69,7 +69,10 @@ def plan(study: Study, *, scale: float = 1.0, changes: Sequence[str] = ()) -> tu
     """
     if not 0 < scale <= 1:
         raise StudyError(f"--epochs-scale is above 0 and at most 1, as 0.2 is; got {scale:g}.")
-    if any(change.partition("=")[0].strip() == "epochs" for change in changes):
+    changed = {change.partition("=")[0].strip() for change in changes}
+    if "seed" in changed.union(study.grid, *(variant.set for variant in study.variants.values())):
+        raise StudyError("A study's seeds are its `seeds: [0, 1, 2]`, for every training; `seed` is no setting of one.")
+    if "epochs" in changed:
         raise StudyError("A study's length is changed with --epochs-scale, which marks every number; not with --set.")
     trainings = []
     for name, variant in (study.variants or {"base": Variant()}).items():

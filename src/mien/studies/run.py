@@ -46,10 +46,10 @@ def run_study(
     """
     begun_s = time.time()
     jobs = unfinished(folder, threads)
-    if budget_s is not None:
-        jobs = estimate.timed(jobs, measure_s=min(estimate.MEASURE_S, budget_s / MEASURED_PART), progress=progress)
-        jobs = [replace(job, deadline_s=begun_s + budget_s) for job in jobs]
     try:
+        if budget_s is not None:
+            jobs = estimate.timed(jobs, measure_s=min(estimate.MEASURE_S, budget_s / MEASURED_PART), progress=progress)
+            jobs = [replace(job, deadline_s=begun_s + budget_s) for job in jobs]
         with folder.locked():
             engine.carry_out(jobs, watcher or StudyWatcher())
     except (TrainingStopped, KeyboardInterrupt) as stop:

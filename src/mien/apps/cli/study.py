@@ -82,7 +82,7 @@ def run(
     check_engine(engine, address=address, stop_hopeless=stop_hopeless)
     budget_s = None if budget is None else seconds("--budget", budget)
     if dry_run:
-        with _folder(study, data, out, epochs_scale, set_, scratch=True) as folder:
+        with _folder(study, data, out, epochs_scale, set_, dry=True) as folder:
             _print_plan(folder, unfinished(folder, threads), threads)
         return
     with _folder(study, data, out, epochs_scale, set_) as folder, bars() as open_bars:
@@ -159,9 +159,12 @@ def _folder(
     scale: float,
     changes: list[str] | None,
     *,
-    scratch: bool = False,
+    dry: bool = False,
 ) -> Iterator["StudyFolder"]:
-    """Yield the study's folder: the one that is named, or one begun; with `scratch`, one that is gone afterwards."""
+    """Yield the study's folder: the one that is named, or one begun.
+
+    With `dry` one that is there stays as it is, and one that is begun is gone afterwards.
+    """
     from mien.studies.folder import StudyFolder, begin, is_study_folder
     from mien.studies.study import load_study
 
@@ -170,17 +173,19 @@ def _folder(
             raise StudyError(f"{study} goes on as it was begun; leave out --out, --set and --epochs-scale.")
         opened = StudyFolder(Path(study))
         was = opened.settings
-        yield begin(opened.path, opened.study, data=data or Path(was.data), scale=was.scale, changes=was.changes)
+        yield begin(
+            opened.path, opened.study, data=data or Path(was.data), scale=was.scale, changes=was.changes, look=dry
+        )
         return
     loaded = load_study(study)
     if data is None:
         raise StudyError(f"Study {loaded.name} needs faces: --data FACESET (`mien data prepare` makes one).")
     place = out or STUDIES / (loaded.name if scale == 1.0 else f"{loaded.name}-scaled-{scale:g}")
-    if scratch and not is_study_folder(place):
+    if dry and not is_study_folder(place):
         with tempfile.TemporaryDirectory(prefix="mien-") as temporary:
             yield begin(Path(temporary), loaded, data=data, scale=scale, changes=changes or ())
         return
-    yield begin(place, loaded, data=data, scale=scale, changes=changes or ())
+    yield begin(place, loaded, data=data, scale=scale, changes=changes or (), look=dry)
 
 
 def _engine(name: str, folder: "StudyFolder", *, address: str | None, stop_hopeless: bool) -> "Engine":
