@@ -139,6 +139,18 @@ def test_a_foreign_model_is_judged_beside_ours(faceset_folder: Path, tmp_path: P
     assert candidate.provenance is None
 
 
+def test_views_that_one_model_lacks_are_told_before_the_others_are_looked_at(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that nobody gets to see would stand in the log of looks."""
+    monkeypatch.chdir(tmp_path)
+    _write(tmp_path, channels_last=True)
+    path = _describe(tmp_path, input={"size": 24, "colour": "grey", "layout": "nhwc"})
+    with pytest.raises(ModelError, match="Model peer sees the whole face crop, so it has no corners"):
+        evaluate(["mien-s", str(path)], data=faceset_folder, split="PrivateTest", choosing=True, view_count=10)
+    assert not Path("results").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -7,7 +7,7 @@ from mien.data.faceset import FaceSet
 from mien.errors import ModelError
 from mien.evaluation.candidates import open_candidate
 from mien.evaluation.evaluate import evaluate, predict
-from mien.evaluation.views import views
+from mien.evaluation.views import check_views, views
 from mien.preprocess import InputSpec, network_input
 from mien.training.run_folder import RunFolder
 
@@ -33,8 +33,9 @@ def test_colour_keeps_its_channels_when_mirrored() -> None:
 
 def test_a_network_that_sees_the_whole_crop_has_no_corners() -> None:
     whole = InputSpec(face_px=48, view_px=48, channels=1, mean=(0.5,), std=(0.25,))
-    with pytest.raises(ModelError, match="no corners to look at"):
-        list(views(np.zeros((1, 48, 48), np.uint8), whole, 10))
+    with pytest.raises(ModelError, match="Model mine sees the whole face crop, so it has no corners to look at"):
+        check_views(10, whole, "Model mine")
+    check_views(2, whole, "Model mine")
     assert len(list(views(np.zeros((1, 48, 48), np.uint8), whole, 2))) == 2
 
 

@@ -101,6 +101,15 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tiny_run: RunFol
         export(tiny_run, tmp_path / "no" / "tiny.onnx")
 
 
+def test_faces_for_the_check_that_do_not_fit(tiny_run: RunFolder, faceset: FaceSet, tmp_path: Path) -> None:
+    """Of larger ones a corner would be taken for the face."""
+    larger: FaceSet = replace(faceset, faces_u8=np.zeros((len(faceset), 96, 96), np.uint8))
+    larger.save(tmp_path / "larger.faceset")
+    with pytest.raises(DataError, match=r"Run .* takes faces of \(48, 48\), and .* has \(96, 96\)"):
+        export(tiny_run, tmp_path / "x.onnx", data=tmp_path / "larger.faceset")
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_faces_for_the_check_that_are_gone(tiny_run: RunFolder, faceset_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a FaceSet"):
         export(tiny_run, tmp_path / "tiny.onnx", data=tmp_path)

@@ -118,8 +118,9 @@ def read_over_cluster(
     data_set, reader = DataSet(out), Reader(**options)
     wanted = {file: reader.settings([file]) for file in files}
     data_set.check_settings(reader.settings([]))
-    there = [data_set.part(file) for file in files if data_set.part(file).is_file()]
-    open_ = [file for file in files if not data_set.part(file).is_file()]
+    parts = {file: data_set.part(file) for file in files}
+    there = [part for part in parts.values() if part.is_file()]
+    open_ = [file for file, part in parts.items() if not part.is_file()]
     failures = [failure for part in there if (failure := failure_of(part))]
     summary = ReadSummary(files=len(there) - len(failures), failures=failures)
     if open_:

@@ -21,7 +21,7 @@ from mien.evaluation.results import LearningCurve, ModelResults, Results, Settin
 from mien.evaluation.stress import CONDITIONS, SEED, Condition, StressScore, score_stress
 from mien.evaluation.subgroups import by_attribute
 from mien.evaluation.subsets import score_subsets
-from mien.evaluation.views import views
+from mien.evaluation.views import check_views, views
 from mien.preprocess import InputSpec
 from mien.training.environment import processor
 
@@ -80,6 +80,7 @@ def evaluate(
         candidates = [*candidates, ensemble(candidates)]
     for candidate in candidates:
         candidate.check_fits(faces)
+        check_views(view_count, _input(candidate, faces), f"Model {candidate.name}")
     if split == PRIVATE_TEST:
         if len(candidates) > 1 and not choosing:
             raise DataError(
@@ -184,6 +185,11 @@ def _part(progress: Callable[[str, float], None], k: int, parts: int) -> Callabl
     return lambda what, share: progress(what, (k + share) / parts)
 
 
+def _input(candidate: Candidate, faces: FaceSet) -> InputSpec:
+    """Return what a model sees of the faces; somebody else's sees the whole crop."""
+    return candidate.input or InputSpec.of_crop(faces.faces_u8.shape[1], 1)
+
+
 def predict(
     candidate: Candidate,
     faces: FaceSet,
@@ -195,8 +201,7 @@ def predict(
 
     The faces are as they are, or under a condition.
     """
-    ask, side = candidate.ask(THREADS), faces.faces_u8.shape[1]
-    spec = candidate.input or InputSpec.of_crop(side, 1)  # somebody else's model sees the whole crop
+    ask, spec = candidate.ask(THREADS), _input(candidate, faces)
     what = f"Evaluating {candidate.name}{f', {condition.name}' if condition else ''}"
     batches, random = [], np.random.default_rng(SEED)
     for start in range(0, len(faces), BATCH):

@@ -15,6 +15,14 @@ VIEW_COUNTS = (1, 2, 10)  # as it is; and mirrored; both at the centre and at th
 CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
+def check_views(count: int, spec: InputSpec, who: str) -> None:
+    """Raise ModelError unless there are so many views, and a network has them; `who` names it."""
+    if count not in VIEW_COUNTS:
+        raise ModelError(f"There are no {count} views; choose one of {', '.join(map(str, VIEW_COUNTS))}.")
+    if count == 10 and _margin(spec) == 0:
+        raise ModelError(f"{who} sees the whole face crop, so it has no corners to look at; choose 1 or 2 views.")
+
+
 def views(faces_u8: NDArray[np.uint8], spec: InputSpec, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the faces as each of `count` views has them.
 
@@ -22,15 +30,8 @@ def views(faces_u8: NDArray[np.uint8], spec: InputSpec, count: int) -> Iterator[
         faces_u8: (N, face_px, face_px[, 3]).
         spec: The network's input; the centre of what is yielded is what the network will see.
         count: One of `VIEW_COUNTS`.
-
-    Raises:
-        ModelError: Another count, or corners of a network that sees the whole crop.
     """
-    margin = (spec.face_px - spec.view_px) // 2
-    if count not in VIEW_COUNTS:
-        raise ModelError(f"There are no {count} views; choose one of {', '.join(map(str, VIEW_COUNTS))}.")
-    if count == 10 and margin == 0:
-        raise ModelError("This model sees the whole face crop, so it has no corners to look at; choose 1 or 2 views.")
+    margin = _margin(spec)
     places = ((0, 0), *CORNERS) if count == 10 else ((0, 0),)
     for down, right in places:
         # Moving the picture up shows the network what lies below: its window stays where it is.
@@ -38,3 +39,7 @@ def views(faces_u8: NDArray[np.uint8], spec: InputSpec, count: int) -> Iterator[
         yield moved
         if count > 1:
             yield moved[:, :, ::-1]
+
+
+def _margin(spec: InputSpec) -> int:
+    return (spec.face_px - spec.view_px) // 2

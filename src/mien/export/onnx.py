@@ -44,12 +44,13 @@ def export(
 
     Raises:
         ExportError: They differ by more than 1e-4; nothing is written then.
-        DataError: The FaceSet is not there; name it with `data`.
+        DataError: The FaceSet is not there (name it with `data`), or its faces do not fit.
         TrainingError: The run has not finished, or has no second head.
     """
     check_out(out)
     network, card = run.network(by_votes=by_votes), run.card(licence=licence)
     faces = open_faceset(run.data_folder(data)).split(run.recipe.data.validate_on)
+    faces.check_fits(card.input, f"Run {run.path}")
     if by_votes:
         card = _by_votes(card, run, network, faces)
     faces_u8 = np.array(faces.faces_u8[:PARITY_FACES])

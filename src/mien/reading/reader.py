@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -226,11 +227,15 @@ class Reader:
         summary.failures = [str(failure) for failure in failures]
         return summary
 
+    @cached_property
+    def _model_sha256(self) -> str:
+        return sha256(self.classifier.path)
+
     def settings(self, files: Sequence[Path]) -> str:
         """Return as JSON what decides the rows that reading these files gives."""
         return json.dumps(
             {
-                "model": sha256(self.classifier.path),
+                "model": self._model_sha256,
                 "detector": self.detector.name,
                 "largest": self._largest,
                 "smooth_s": self.smooth_s,

@@ -95,7 +95,7 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
 
 
 def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
-    networks = _networks()
+    networks = {} if name.endswith(".onnx") else _networks()
     if card is None and name not in networks:
         more = "" if networks else f" Networks to train come with, in mien's folder: {install_command('train')}"
         raise ModelError(unknown_name("model", name, {*bundled_models(), *networks}) + more)
