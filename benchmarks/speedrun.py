@@ -79,7 +79,7 @@ def main() -> None:
             str(epochs),
             f"{best:.4f}",
             f"{wall_s / 60:.1f}",
-            f"{cpu_s / 60:.1f}",
+            f"{cpu_s / 60:.2f}",
         )
     console = Console()
     console.print(table)

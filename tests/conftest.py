@@ -3,6 +3,7 @@
 import http.server
 import importlib.util
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -197,6 +198,18 @@ def write_long_clip(path: Path) -> Path:
     return path
 
 
+def write_mpeg(path: Path) -> Path:
+    """Two seconds of noise as MPEG-2, parts of which can be joined end to end."""
+    random = np.random.default_rng(0)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(50):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(random.integers(0, 255, (48, 64, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    return path
+
+
 def break_a_packet(path: Path) -> None:
     """Put zeros in place of a packet in the middle of a clip."""
     with av.open(path) as container:
@@ -252,3 +265,16 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield folder, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """A real browser; a test that asks for it is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright to steer a browser")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs chromium, which is not on this machine")
+    with playwright.sync_playwright() as steering:
+        running = steering.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()

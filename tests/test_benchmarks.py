@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.private_log import COLUMNS
+from mien.export import int8
 from mien.training.recipe_files import load_recipe
 from mien.weights import bundled_models
 from tests.conftest import ROOT, TINY
@@ -77,14 +79,24 @@ def test_latency_puts_models_side_by_side(tmp_path: Path) -> None:
 def test_a_speedrun_ends_at_its_target_or_says_how_far_it_came(
     faceset_folder: Path, tmp_path: Path, target: float, reached: str
 ) -> None:
-    settings = [word for key in ("network=mien-tiny", "epochs=3", "batch_size=32") for word in ("--set", key)]
+    epochs = 5000 if reached == "yes" else 3
+    settings = [word for key in ("network=mien-tiny", f"epochs={epochs}", "batch_size=32") for word in ("--set", key)]
     ended = run("speedrun.py", faceset_folder, "--target", target, "--runs", 1, *settings, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     row = next(re.split(r" *│ *", line.strip("│ ")) for line in ended.stdout.splitlines() if line.startswith("│"))
     assert row[:2] == ["0", reached]
-    if reached == "no":
-        assert row[2] == "3", "all epochs"
+    assert (int(row[2]) == epochs) == (reached == "no")
     assert float(row[5]) > 0, "CPU minutes"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_every_script_finds_what_it_imports(script: Path) -> None:
+    runpy.run_path(str(script), run_name="imported")
+
+
+def test_the_settings_that_quantisation_turns_are_there() -> None:
+    settings = runpy.run_path(str(ROOT / "benchmarks" / "quantisation.py"), run_name="imported")["SETTINGS"]
+    assert all(hasattr(int8, name) for name in ["SEED", *(name for _, changes in settings for name in changes)])
 
 
 def test_a_wrong_model_is_one_sentence(faceset_folder: Path, tmp_path: Path) -> None:

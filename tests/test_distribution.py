@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from PIL import Image
 
+from mien.weights import DEFAULT_MODEL
 from tests.conftest import ROOT
 
 
@@ -26,10 +27,11 @@ def test_the_wheel_holds_model_recipes_and_types_and_is_small(tmp_path: Path) ->
     subprocess.run([sys.executable, *build], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size < 25_000_000
-    names = zipfile.ZipFile(wheel).namelist()
-    studies = ("studies/papers/barbagallo.yaml", "studies/report/study.html.j2", "studies/report/study.css")
-    for name in ("bundled/mien-s.onnx", "reading/face_check.onnx", "recipes/mien-s.yaml", "py.typed", *studies):
-        assert f"mien/{name}" in names
+    package = ROOT / "src"
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    wanted = {name for name in files if "__pycache__" not in name}
+    assert {f"mien/bundled/{DEFAULT_MODEL}.onnx", "mien/recipes/mien-s.yaml", "mien/py.typed"} <= wanted
+    assert wanted <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_demo_writes_what_it_says(tmp_path: Path) -> None:

@@ -138,6 +138,11 @@ def test_every_local_link_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#:]+)\)|<img src=\"([^\":]+)\"", document.read_text()):
             path = next(filter(None, target))
             assert (document.parent / path).exists(), f"{document.name} links to {path}"
+        for path, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text()):
+            page = document.parent / path if path else document
+            headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-") for words in headings}
+            assert heading in anchors, f"{document.name} links to {path}#{heading}"
 
 
 def test_every_result_that_has_a_page_is_linked_from_a_document() -> None:
@@ -177,6 +182,30 @@ def test_what_the_readme_says_of_worse_pictures_is_what_the_report_says(name: st
     assert f"| points less under | {' | '.join(one['score']['name'] for one in stress)} |\n" in readme
     lost = [f"{-100 * one['gain']['value']:.1f}" for one in stress]
     assert f"| `{name}` | {' | '.join(lost)} |\n" in readme
+
+
+def test_what_the_readme_says_of_the_default_is_what_its_card_and_report_say() -> None:
+    calibration = Classifier().card.calibration
+    assert calibration is not None
+    (judged,) = json.loads((ROOT / "results" / weights.DEFAULT_MODEL / "evaluation.json").read_text())["models"]
+    twins = judged["subsets"][0]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    for said in (
+        f"where it was fitted: {100 * calibration.ece_after:.1f} % ({100 * calibration.ece_before:.1f} before fitting",
+        f"“Unsure” below {100 * calibration.unsure_below:.1f} %".replace("“", '"').replace("”", '"'),
+        f"{100 * twins['accuracy']:.1f} % ± {100 * twins['standard_error']:.1f} (n = {twins['n']:,}; the default)",
+    ):
+        assert said in readme, said
+
+
+@pytest.mark.parametrize("name", ["mien-xs", "mien-s", "mien-m-int8", "mien-m"])
+def test_the_readmes_sizes_are_those_of_the_files(name: str) -> None:
+    model = Classifier(name)
+    parameters = model.card.parameters
+    said = f"{parameters / 1e6:.1f} million" if parameters >= 1e6 else f"{parameters / 1e3:.0f} thousand"
+    row = re.search(rf"^\| `{name}`[^|]*\| ([^|]*) \|.*% ± .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert row is not None
+    assert row[1] == f"{said}, {model.path.stat().st_size / 1e6:.1f} MB"
 
 
 def test_the_readmes_scores_by_class_are_those_of_the_look_at_private_test() -> None:

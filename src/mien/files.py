@@ -53,6 +53,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(path)
+    except BrokenPipeError:  # of whoever reads what we print, `mien … | head` for one
+        raise
     except OSError as error:
         raise OutputError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:

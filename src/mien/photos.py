@@ -15,6 +15,15 @@ from mien.errors import InputError
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}  # EXIF's orientation -> what Pillow calls undoing it
 PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -53,9 +62,11 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
 def upright_bgr(picture: "Picture") -> NDArray[np.uint8]:
     """Return a picture of Pillow's as `read_photo` returns a file; raises what Pillow does where it is broken."""
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image
 
-    image = ImageOps.exif_transpose(picture)
+    turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    # Not ImageOps.exif_transpose: it writes the other tags anew, and stumbles over those that are badly made.
+    image = picture.transpose(Image.Transpose[UPRIGHT[turned]]) if turned in UPRIGHT else picture
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:

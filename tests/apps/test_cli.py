@@ -19,9 +19,11 @@ import pytest
 from PIL import Image
 from rich.color import ColorSystem
 
+from mien.classifier import Classifier
 from mien.evaluation.evaluate import evaluate
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
+from mien.reading.sources import frames
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import DEFAULT_MODEL, PINNED, bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
@@ -65,6 +67,30 @@ def test_read_writes_tables_and_pictures(mien: Mien, clip: Path, tmp_path: Path)
     with (tmp_path / "r.csv").open() as file:
         assert len(list(csv.reader(file))) == 6
     assert (tmp_path / "r.mp4").stat().st_size > 1000
+
+
+def test_a_folder_may_have_a_dot_and_a_clip_a_colon(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("boxes.2026").mkdir()
+    assert mien("read", clip, clip.parent, "--annotate", "boxes.2026")[0] == 0
+    assert [path.name for path in Path("boxes.2026").iterdir()] == ["clip.mp4"]
+    assert mien("read", clip, "--annotate", "12:30.mp4")[0] == 0
+    assert len([*frames(Path("12:30.mp4"))]) == 5
+
+
+@pytest.mark.parametrize("target", ["x.mp4", "drawn"])
+def test_blur_reaches_what_the_command_writes(mien: Mien, clip: Path, tmp_path: Path, target: str) -> None:
+    rough = []
+    for name, flag in (("sharp", "--thorough"), ("hidden", "--blur")):
+        (tmp_path / name).mkdir()
+        code, _, err = mien("read", clip, "--annotate", tmp_path / name / target, flag)
+        assert code == 0, err
+        (made,) = (tmp_path / name).rglob("*.mp4")
+        mouth = next(iter(frames(made))).image_bgr[130:150, 143:183].astype(int)
+        rough.append(float(np.abs(np.diff(mouth, axis=1)).mean()))
+    assert rough[1] < 0.5 * rough[0]
 
 
 def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
@@ -232,6 +258,27 @@ def test_evaluate_shows_what_stress_costs(mien: Mien, tiny_run: RunFolder, faces
         assert f"{100 * under['score']['accuracy']:.1f} ±" in line
         assert f" {100 * under['gain']['value']:+.1f} " in line
         assert f"{100 * under['gain']['low']:+.1f} to {100 * under['gain']['high']:+.1f}" in line
+
+
+def test_an_ensemble_of_several_views_without_faces_in_its_report(
+    mien: Mien, faceset_folder: Path, tmp_path: Path
+) -> None:
+    asked = ("--data", faceset_folder, "--ensemble", "--views", 2, "--no-timing", "--json")
+    code, out, _ = mien("evaluate", "mien-s", "mien-xs", *asked, "--report", tmp_path / "r", "--no-gallery")
+    assert code == 0
+    found = [one["evaluation"] for one in json.loads(out)["models"]]
+    assert [(one["model"], one["views"]) for one in found][-1] == ("ensemble of 2", 2)
+    assert 'alt="Face' not in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_export_says_what_it_is_told_of_the_licence_and_the_votes(
+    mien: Mien, tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    assert mien("export", tiny_run.path, "--out", tmp_path / "x.onnx", "--licence", "MIT")[0] == 0
+    assert Classifier(tmp_path / "x.onnx").card.licence == "MIT"
+    code, _, err = mien("export", tiny_run.path, "--out", tmp_path / "y.onnx", "--by-votes")
+    assert code == 2
+    assert "no second head" in err
 
 
 def test_evaluate_times_unless_told_not_to(
@@ -409,6 +456,7 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["read", "face.jpg", "--annotate", "no/folder/x.jpg"], "the folder no/folder does not exist"),
         (["read", "face.jpg", "text.jpg", "--annotate", "x.jpg"], "give the name of a folder"),
         (["read", "face.jpg", "--annotate", "face.jpg"], "the very file that is read"),
+        (["read", "face.jpg", "--crops", "."], "face.jpg, which is read, lies in it; give another folder"),
         (["read", "face.jpg", "--model", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),
         (["read", "face.jpg", "--model", "text.jpg"], "not an ONNX model"),
         (["read", "face.jpg", "--detector", "yunet", "--offline"], "--offline forbids to download it"),

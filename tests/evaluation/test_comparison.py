@@ -138,6 +138,15 @@ def test_accuracy_by_group_and_the_largest_gap() -> None:
     assert found.p_value < 0.01
 
 
+def test_a_measurement_is_no_grouping() -> None:
+    """Valence in steps of 1/126, beside people who have numbers for names."""
+    random = np.random.default_rng(0)
+    valence = np.array([f"{k / 126:.3f}" for k in random.integers(-60, 60, 400)])
+    person = np.array([str(k) for k in np.arange(400) % 40])
+    found = by_attribute(random.random(400) < 0.5, {"valence": valence, "person": person})
+    assert [one.attribute for one in found] == ["person"]
+
+
 def test_a_gap_between_tiny_groups_is_often_chance() -> None:
     """Thirty people of two faces each: somebody's are both right and somebody's both wrong."""
     random = np.random.default_rng(0)

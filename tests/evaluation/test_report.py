@@ -1,8 +1,6 @@
 """The report: what it says, that it needs nothing else, and how it looks in a real browser."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,8 +24,6 @@ from mien.files import sha256
 from mien.training.run_folder import RunFolder
 from mien.weights import DEFAULT_MODEL, bundled_models
 from tests.conftest import ROOT
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class _Page(HTMLParser):
@@ -198,18 +194,6 @@ def test_a_place_that_cannot_hold_a_report_is_named(tmp_path: Path) -> None:
         check_folder(tmp_path / "no" / "report")
     check_folder(tmp_path)
     check_folder(tmp_path / "new")
-
-
-@pytest.fixture
-def browser() -> Iterator[object]:
-    """A real browser; a test that asks for it is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright to steer a browser")
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, which is not on this machine")
-    with playwright.sync_playwright() as steering:
-        running = steering.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize(

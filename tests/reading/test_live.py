@@ -188,6 +188,18 @@ def test_photos_are_numbered_on_and_blurred_if_asked(tmp_path: Path) -> None:
     assert first.stat().st_size > 3 * second.stat().st_size, "the blurred one has no detail"
 
 
+def test_photos_that_watch_takes_are_blurred_if_asked(mien: Mien, clip: Path, tmp_path: Path) -> None:
+    rough = []
+    for name, flags in (("sharp", []), ("hidden", ["--blur"])):
+        out = tmp_path / name
+        code, _, err = mien("watch", "--camera", clip, "--snap-when", "all happy for 0s", "--out", out, *flags)
+        assert code == 0, err
+        with Image.open(out / "snap-001.jpg") as picture:
+            mouth = np.asarray(picture.convert("L"))[130:150, 143:183].astype(int)
+        rough.append(float(np.abs(np.diff(mouth, axis=1)).mean()))
+    assert rough[1] < 0.5 * rough[0]
+
+
 def test_watch_says_what_changes_and_takes_the_photo(mien: Mien, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "photos"
     code, said, err = mien("watch", "--camera", clip, "--snap-when", "all happy for 0s", "--out", out)
@@ -199,7 +211,9 @@ def test_watch_says_what_changes_and_takes_the_photo(mien: Mien, clip: Path, tmp
         assert picture.size == (320, 320)
 
 
-def test_with_blur_every_frame_is_searched(mien: Mien, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_blur_every_frame_is_searched(
+    mien: Mien, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else who comes in would be seen for half a second."""
     searched: list[float] = []
 
@@ -209,7 +223,8 @@ def test_with_blur_every_frame_is_searched(mien: Mien, clip: Path, monkeypatch: 
             super().__init__(**options)
 
     monkeypatch.setattr("mien.reading.reader.Reader", Noted)
-    assert mien("watch", "--camera", clip, "--blur")[0] == mien("watch", "--camera", clip)[0] == 0
+    snap = ("--snap-when", "all sad for 9s", "--out", tmp_path)
+    assert mien("watch", "--camera", clip, "--blur", *snap)[0] == mien("watch", "--camera", clip)[0] == 0
     assert searched == [0.0, SEARCH_EVERY_S]
 
 
@@ -249,6 +264,7 @@ def test_a_folder_that_cannot_take_photos_is_refused_before_a_frame_is_read(
     [
         (["--camera", "nowhere"], "nowhere is no camera"),
         (["--snap-when", "all happy for 1s"], "give both, or neither"),
+        (["--blur"], "none is asked for; add --window or --snap-when"),
         (["--snap-when", "smile", "--out", "x"], "is no rule for a photo"),
         (["--smooth", "soon"], "--smooth soon is no duration"),
         (["--camera", "missing.mp4", "--snap-when", "any sad for 1s", "--out", "x"], "There is no file missing.mp4"),

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ from mien.reading.sinks.drawing import BLUR_SQUARES, COLOURS, blurred, draw_face
 from mien.reading.sinks.pictures import AnnotatedClip, AnnotatedFolder, picture_sink
 from mien.reading.sinks.tables import JsonStream, table_sink
 from mien.reading.sources import Frame, frames
+from tests.conftest import write_mpeg
 
 BLANK = np.full((120, 160, 3), 60, np.uint8)
 
@@ -199,7 +201,7 @@ def test_the_label_has_the_number_of_the_track() -> None:
 
 
 def test_crops_are_named_so_that_they_are_found_again(clip: Path, astronaut: Path, tmp_path: Path) -> None:
-    with FaceCrops(tmp_path / "crops") as sink:
+    with FaceCrops(tmp_path / "crops", []) as sink:
         Reader().read_into([sink], [clip, astronaut])
     names = sorted(path.name for path in (tmp_path / "crops").iterdir())
     assert names[0] == "astronaut-f000000-face0-happy.jpg"
@@ -260,6 +262,42 @@ def test_a_clip_without_sound_and_one_whose_sound_no_mp4_can_hold_are_drawn_all_
         with av.open(tmp_path / "boxes.mp4") as container:
             assert len(list(container.decode(video=0))) == 5
     assert "has no sound: pcm_s16le does not fit into .mp4" in capsys.readouterr().err
+
+
+def test_opus_is_left_out_of_a_mov(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "talk.mkv"
+    with av.open(source, "w") as container:
+        video, audio = container.add_stream("libx264", rate=25), container.add_stream("libopus", rate=48_000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), format="s16", layout="mono")
+        sound.sample_rate, sound.pts = 48_000, 0
+        container.mux([*video.encode(None), *audio.encode(sound), *audio.encode(None)])
+    for suffix, sounds in ((".mov", 0), (".mp4", 1)):
+        with picture_sink(tmp_path / f"boxes{suffix}", source) as sink:
+            Reader().read_into([sink], [source])
+        with av.open(tmp_path / f"boxes{suffix}") as container:
+            assert len(container.streams.audio) == sounds
+    assert "boxes.mov has no sound: opus does not fit into .mov" in capsys.readouterr().err
+
+
+def test_what_the_encoder_refuses_is_said(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = AnnotatedClip(tmp_path / "boxes.mp4")
+    monkeypatch.setattr(sink, "_copy_sound", Mock(side_effect=av.error.ArgumentError(22, "Invalid argument")))
+    with pytest.raises(OutputError, match=r"Cannot write .*boxes\.mp4 \(Invalid argument\)"), sink:
+        Reader().read_into([sink], [clip])
+    assert not any(tmp_path.iterdir()), "nothing half-written"
+
+
+def test_a_drawn_clip_of_joined_ones_shows_each_frame_as_long_as_it_was(tmp_path: Path) -> None:
+    joined = tmp_path / "joined.mpg"
+    joined.write_bytes(2 * write_mpeg(tmp_path / "part.mpg").read_bytes())
+    with AnnotatedClip(tmp_path / "boxes.mp4") as sink:
+        Reader(every_s=0.2).read_into([sink], [joined])
+    times = [frame.time_s or 0.0 for frame in frames(tmp_path / "boxes.mp4")]
+    assert len(times) == len([*frames(joined, every_s=0.2)])
+    assert times[-1] - times[0] > 3.4, "of two times two seconds"
 
 
 def test_a_clip_of_odd_sides_can_be_annotated(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -87,3 +87,32 @@ def test_a_frame_waits_no_longer_than_half_the_window() -> None:
 
     for number, _ in enumerate(smoothed(source(), 0.5)):
         assert taken[-1] - number <= 0.25 * 25 + 1
+
+
+def test_a_gap_longer_than_any_window_leaves_what_came_before_it_smoothed() -> None:
+    """Also where the track that came before it is not there after it."""
+    seen = [_reading(0.0, [0.9]), _reading(0.1, [0.1]), _reading(0.2, [0.9]), _reading(5.0, [])]
+    before = [reading for _, reading in smoothed(seen, 0.5)][:3]
+    whole = [reading for _, reading in smoothed(seen[:3], 0.5)]
+    assert [one.faces[0].probabilities for one in before] == [one.faces[0].probabilities for one in whole]
+    assert 0.1 < before[1].faces[0].probabilities[0] < 0.9
+
+
+def test_times_that_begin_anew_hold_nothing_back() -> None:
+    """As in joined clips."""
+    given = [_reading(t, [happy]) for happy in (0.2, 0.8) for t in (2.0, 2.1, 2.2)]
+    held, most = 0, 0
+
+    def counted() -> Iterator[tuple[Frame, FrameReading]]:
+        nonlocal held, most
+        for one in given:
+            held, most = held + 1, max(most, held + 1)
+            yield one
+
+    out = []
+    for _, reading in smoothed(counted(), 0.1):
+        held -= 1
+        out.append(reading)
+    assert [one.time_s for one in out] == [2.0, 2.1, 2.2] * 2
+    assert [round(one.faces[0].probabilities[0], 6) for one in out] == [0.2] * 3 + [0.8] * 3
+    assert most <= 3

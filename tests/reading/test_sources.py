@@ -1,6 +1,9 @@
 import os
 import re
+import shutil
 import struct
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -10,7 +13,7 @@ from PIL import Image
 
 from mien.errors import DamagedClip, InputError
 from mien.reading.sources import Frame, frame_count, frames, media_files
-from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip
+from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip, write_mpeg
 
 
 def _photo(path: Path) -> np.ndarray:
@@ -43,6 +46,15 @@ def test_a_photo_is_turned_upright_by_its_exif_flag(tmp_path: Path, orientation:
     exif[0x0112] = orientation
     Image.fromarray(_gradient()).save(tmp_path / "photo.png", exif=exif)
     np.testing.assert_array_equal(_photo(tmp_path / "photo.png"), turned(_gradient())[:, :, ::-1])
+
+
+def test_a_badly_made_exif_tag_costs_no_photo(tmp_path: Path) -> None:
+    """A resolution that is a byte: Pillow's own turning would write it anew, and cannot."""
+    tags = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHII", 0x011A, 1, 1, 5)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)
+    Image.fromarray(_gradient()).save(tmp_path / "photo.jpg", exif=exif, quality=100, subsampling=0)
+    difference = np.abs(_photo(tmp_path / "photo.jpg").astype(int) - np.rot90(_gradient(), -1)[:, :, ::-1])
+    assert difference.max() <= 4
 
 
 def test_transparent_parts_become_white(tmp_path: Path) -> None:
@@ -100,6 +112,49 @@ def test_a_clip_is_turned_upright_by_its_rotation_flag(tmp_path: Path, degrees: 
     path.write_bytes(content[:place] + turned + content[place + 36 :])
     frame = next(iter(frames(path)))
     np.testing.assert_allclose(frame.image_bgr.astype(int), np.rot90(picture, turns), atol=40)
+
+
+def test_wide_pixels_are_made_square(tmp_path: Path) -> None:
+    path = tmp_path / "wide.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 48, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    (frame,) = frames(path)
+    assert frame.image_bgr.shape == (64, 64, 3)
+
+
+def test_joined_clips_that_begin_their_times_anew_lose_no_frame(tmp_path: Path) -> None:
+    part, joined = write_mpeg(tmp_path / "part.mpg"), tmp_path / "joined.mpg"
+    joined.write_bytes(2 * part.read_bytes())
+    times = [frame.time_s for frame in frames(joined)]
+    assert any(after < before for before, after in pairwise(times)), "else it shows nothing"
+    assert len(times) == 2 * len([*frames(part)])
+    assert len([*frames(joined, every_s=0.4)]) == 2 * len([*frames(part, every_s=0.4)])
+
+
+def test_a_name_with_a_colon_is_no_address(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, "12:30.mp4")
+    assert len([*frames(Path("12:30.mp4"))]) == frame_count(Path("12:30.mp4")) == 5
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_last_picture_that_stays_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    """As a screen recording's that ends on a still screen."""
+    path = tmp_path / f"still{suffix}"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        packets = []
+        for _ in range(10):
+            packets += stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8)))
+        packets += stream.encode(None)
+        packets[-1].duration = round(4 / packets[-1].time_base)
+        container.mux(packets)
+    assert len([*frames(path)]) == 10
 
 
 def _frames_until_damage(path: Path) -> tuple[list[Frame], str]:
@@ -240,3 +295,12 @@ def test_a_broken_file_is_one_clear_sentence(tmp_path: Path, astronaut: Path, cl
         list(frames(path))
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_begins_with_a_dot_is_nobodys_photo(tmp_path: Path) -> None:
+    album = tmp_path / ".cache" / "album"  # a folder that is named is read, wherever it lies
+    (album / ".thumbnails").mkdir(parents=True)
+    for name in ("a.jpg", "._a.jpg", ".b.41.part.mp4", ".thumbnails/a.jpg"):
+        (album / name).touch()
+    assert media_files([album]) == ([album / "a.jpg"], [])
+    assert media_files([album / "._a.jpg"]) == ([album / "._a.jpg"], [])

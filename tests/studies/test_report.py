@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,7 +29,6 @@ from mien.studies.run import run_study
 from mien.studies.study import Study
 from mien.training.run_folder import RunFolder
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CLASSES = [
     {"name": name, "of": name, "printed": ["0.50", "0.50", "0.50", 5]}
     for name in ("angry", "disgust", "macro", "weighted")
@@ -418,18 +417,6 @@ def test_names_are_shown_not_run(report: Report) -> None:
     html = render(replace(report, about=wicked, protocol=(wicked,)), [])
     assert "<script" not in html
     assert _text(html).count(wicked) == 2
-
-
-@pytest.fixture
-def browser() -> Iterator[object]:
-    """A real browser; a test that asks for it is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright to steer a browser")
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, which is not on this machine")
-    with playwright.sync_playwright() as steering:
-        running = steering.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (390, "dark")])

@@ -47,5 +47,6 @@ def test_a_run_hears_what_is_not_as_it_began(tiny_run: RunFolder, monkeypatch: p
     monkeypatch.setattr("mien.training.environment.git_commit", lambda: began["commit"])
     monkeypatch.setattr(torch, "get_num_threads", lambda: began["threads"])
     assert moved(began) == ""
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert moved(began).endswith(f"may differ: threads {began['threads']}, now 3.")
+    now = began["threads"] + 1
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now)
+    assert moved(began).endswith(f"may differ: threads {began['threads']}, now {now}.")

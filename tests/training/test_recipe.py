@@ -1,11 +1,9 @@
-import inspect
 from pathlib import Path
 
 import pytest
 
 from mien.errors import RecipeError
 from mien.models.registry import networks
-from mien.training.recipe import Recipe, Section
 from mien.training.recipe_files import load_recipe, recipe_files
 
 
@@ -90,16 +88,3 @@ def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
     path.write_text("a: [1\n")
     with pytest.raises(RecipeError, match="is not YAML"):
         load_recipe(str(path))
-
-
-@pytest.mark.parametrize("section", [Recipe, *(field.annotation for field in Recipe.model_fields.values())])
-def test_every_key_says_what_it_is(section: type) -> None:
-    """The docstring below each field is its reference."""
-    if not isinstance(section, type) or not issubclass(section, Section):
-        return
-    source = inspect.getsource(section)
-    for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            continue  # its own class says it
-        after = source.split(f"\n    {name}: ", 1)[1].split("\n", 2)[1]
-        assert after.strip().startswith('"""'), name

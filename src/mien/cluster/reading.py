@@ -77,7 +77,7 @@ class DataSet:
 
     def check_settings(self, settings: str) -> None:
         """Raise OutputError if what is there was read with other settings, or not by us; one part speaks for all."""
-        part = next(self._folder.glob("*.parquet"), None)
+        part = next(self._folder.glob("[!.]*.parquet"), None)
         if part is not None and _of_any_file(settings_of(part)) != _of_any_file(settings):
             raise OutputError(f"{self._path} was begun with other settings; give the same ones, or another --out.")
 
@@ -85,7 +85,7 @@ class DataSet:
         """Give the folder its name, if anything is in it."""
         if self.finished:
             return
-        if any(self._parts.glob("*.parquet")):
+        if any(self._parts.glob("[!.]*.parquet")):
             self._parts.replace(self._path)
         else:
             shutil.rmtree(self._parts)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 SHUFFLES = 2_000
+MOST_NUMBERS = 20  # different ones, with fractions, in a column that groups the faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ class Subgroups:
 
 
 def by_attribute(right: NDArray[np.bool_], attributes: Mapping[str, NDArray[np.str_]]) -> tuple[Subgroups, ...]:
-    """Score each column that has two groups or more, of two faces or more on average: others do not group the faces.
+    """Score each column that groups the faces: into two groups or more, of two faces or more on average.
+
+    A column of more than 20 different fractions is a measurement (valence, say) and no grouping.
 
     Args:
         right: (N,), whether a face was called what it is.
@@ -53,7 +56,17 @@ def by_attribute(right: NDArray[np.bool_], attributes: Mapping[str, NDArray[np.s
 
 def _groups(values: NDArray[np.str_]) -> bool:
     named = values[values != ""]
-    return 1 < len(np.unique(named)) <= len(named) / 2
+    groups = np.unique(named)
+    return 1 < len(groups) <= len(named) / 2 and not (len(groups) > MOST_NUMBERS and _are_fractions(groups))
+
+
+def _are_fractions(values: NDArray[np.str_]) -> bool:
+    """Return whether the values are numbers, and not all of them whole, as those of persons are."""
+    try:
+        numbers = values.astype(float)
+    except ValueError:
+        return False
+    return bool((numbers % 1 != 0).any())
 
 
 def _score(attribute: str, right: NDArray[np.bool_], values: NDArray[np.str_]) -> Subgroups:

@@ -18,7 +18,7 @@ from mien.photos import check_file
 from mien.reading.face_reading import FrameReading
 from mien.reading.reader import Reader
 from mien.reading.smoothing import Smoother
-from mien.reading.sources import Frame, frames, is_clip
+from mien.reading.sources import Frame, frames, is_clip, upright
 
 LONGEST_WAIT_S = 30.0  # between two attempts to open a stream that broke: 1, 2, 4 … seconds, and no more than this
 SILENCE_S = 10.0  # a stream that says nothing for so long is broken
@@ -167,9 +167,16 @@ def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
         with av.open(address, timeout=SILENCE_S) as container:
             if not container.streams.video:
                 raise InputError(f"{address} has no video stream; name one with pictures.")
-            for index, frame in enumerate(container.decode(video=0)):
-                image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-                yield Frame(image, source=address, index=index, time_s=clock())
+            stream, index = container.streams.video[0], 0
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except av.InvalidDataError:  # a stream that is joined in its middle begins so
+                    continue
+                for frame in decoded:
+                    image = upright(frame, stream.sample_aspect_ratio)
+                    yield Frame(image, source=address, index=index, time_s=clock())
+                    index += 1
     except av.FFmpegError as error:
         raise InputError(f"{address} cannot be read ({error.strerror}); check the address and the network.") from error
 

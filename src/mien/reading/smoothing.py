@@ -72,7 +72,7 @@ def smoothed(readings: Iterable[tuple[Frame, FrameReading]], window_s: float) ->
     A reading is held back until half the window after it has been seen, or its source has ended.
     """
     waiting: deque[tuple[Frame, FrameReading]] = deque()
-    smoother, source = Smoother(window_s), None
+    smoother, source, last_s = Smoother(window_s), None, -np.inf
 
     def ready(now_s: float) -> Iterator[tuple[Frame, FrameReading]]:
         while waiting:
@@ -84,14 +84,18 @@ def smoothed(readings: Iterable[tuple[Frame, FrameReading]], window_s: float) ->
             yield frame, smoother.steady(reading, centre_s=reading.time_s)
 
     for frame, reading in readings:
-        if waiting and (reading.source != source or reading.time_s is None):
+        # Joined clips may begin their times anew.
+        anew = reading.source != source or reading.time_s is None or reading.time_s < last_s
+        if anew:
             yield from ready(np.inf)
         if reading.time_s is None or window_s <= 0:
             yield frame, reading
             continue
-        if reading.source != source:
+        if anew:
             smoother, source = Smoother(window_s), reading.source
+        last_s = reading.time_s
+        yield from ready(np.nextafter(last_s, -np.inf))  # before what they need is forgotten
         smoother.add(reading)
         waiting.append((frame, reading))
-        yield from ready(reading.time_s)
+        yield from ready(last_s)
     yield from ready(np.inf)

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,10 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
 def _media_of(path: Path) -> list[Path]:
     """Return a file, or the files in a folder at any depth."""
     if path.is_dir():
-        if inside := [file for file in sorted(path.rglob("*")) if _is_media(file) and file.is_file()]:
-            return inside
+        inside = [file for file in sorted(path.rglob("*")) if _is_media(file) and file.is_file()]
+        # What begins with a dot is nobody's photo: macOS's ._a.jpg, thumbnails, what a killed process left.
+        if seen := [file for file in inside if not any(part[0] == "." for part in file.relative_to(path).parts)]:
+            return seen
         raise InputError(f"The folder {path} holds no photo and no clip ({_known_suffixes()}).")
     if not path.exists():
         raise InputError(f"There is no file {path}; check the spelling.")
@@ -130,7 +133,7 @@ def frame_count(path: Path) -> int | None:
     import av
 
     try:
-        with av.open(path) as container:
+        with av.open(path.absolute()) as container:  # FFmpeg takes a relative 12:30.mp4 for an address
             return container.streams.video[0].frames or None
     except (av.FFmpegError, IndexError):
         return None
@@ -139,9 +142,9 @@ def frame_count(path: Path) -> int | None:
 def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     import av  # here, since reading a photo should not wait for it
 
-    index, time_s, broken, wanted_s = -1, 0.0, 0, -math.inf
+    index, time_s, until_s, broken, wanted_s = -1, -math.inf, 0.0, 0, -math.inf
     try:
-        with av.open(path) as container:
+        with av.open(path.absolute()) as container:
             if not container.streams.video:
                 raise InputError(f"{path} has no video stream, so there is no face to read; name a clip with pictures.")
             stream = container.streams.video[0]
@@ -154,16 +157,22 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
                 except av.InvalidDataError:  # a broken packet costs its own frames only
                     broken += 1
                     continue
+                if packet.pts is not None:
+                    until_s = max(until_s, (packet.pts + (packet.duration or 0)) * base)
                 for frame in decoded:
                     # AVI has no presentation times: what its packets carry is the order of decoding.
                     stamp = frame.dts if container.format.name == "avi" else frame.pts
-                    time_s = stamp * base if stamp is not None else time_s + 1 / rate
+                    before_s = time_s
+                    time_s = stamp * base if stamp is not None else max(time_s + 1 / rate, 0.0)
+                    if time_s < before_s:  # joined clips may begin their times anew
+                        wanted_s = from_s = -math.inf
                     index += 1
                     if every_s and time_s < wanted_s - EARLY_S:
                         continue
                     wanted_s = wanted_s + every_s if wanted_s + every_s > time_s else time_s + every_s
                     if time_s >= from_s:
-                        yield Frame(_upright(frame), source=source_name(path), index=index, time_s=time_s)
+                        image = upright(frame, stream.sample_aspect_ratio)
+                        yield Frame(image, source=source_name(path), index=index, time_s=time_s)
     except av.FFmpegError as error:
         if index < 0:
             raise InputError(
@@ -172,7 +181,7 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
         broken += 1
     if index < 0:
         raise InputError(f"{path} has no frame that can be decoded; copy or download it again.")
-    if time_s + max(MISSING_S, MISSING_FRAMES / rate) < end_s:
+    if max(time_s + max(MISSING_S, MISSING_FRAMES / rate), until_s + EARLY_S) < end_s:
         raise DamagedClip(f"{path} breaks off at {time_s:.2f} s of {end_s:.2f} s; what comes before was read.")
     if broken:
         packets = "1 broken packet; its" if broken == 1 else f"{broken} broken packets; their"
@@ -190,8 +199,15 @@ def _stated_end_s(container: "InputContainer", stream: "VideoStream") -> float:
     return (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
 
 
-def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:
-    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+def upright(frame: "VideoFrame", pixel_ratio: Fraction | None) -> NDArray[np.uint8]:
+    """Return a clip's frame as it is to be seen, (H, W, 3) BGR: turned as it says, its pixels made square.
+
+    Args:
+        frame: As decoded.
+        pixel_ratio: The width of its pixels over their height; None if it does not say.
+    """
+    width = round(frame.width * (pixel_ratio or 1))
+    image = np.asarray(frame.to_ndarray(format="bgr24", width=width), np.uint8)
     # `rotation` counts counter-clockwise degrees, as `rot90` does.
     return np.ascontiguousarray(np.rot90(image, frame.rotation // 90)) if frame.rotation else image
 

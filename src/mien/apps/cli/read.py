@@ -91,7 +91,7 @@ def read(
     if annotate:
         sinks.append(_drawings(annotate, files, blur=blur))
     if crops:
-        sinks.append(FaceCrops(crops))
+        sinks.append(FaceCrops(crops, files))
     try:
         with show.progress_bar() as bar, ExitStack() as open_sinks:
             total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
@@ -142,7 +142,7 @@ def _kept(out: Path | None, *, annotate: Path | None, crops: Path | None, blur: 
 def _drawings(annotate: Path, files: list[Path], *, blur: bool) -> "Sink":
     from mien.reading.sinks.pictures import AnnotatedFolder, picture_sink
 
-    if not annotate.suffix:
+    if annotate.is_dir() or not annotate.suffix:
         return AnnotatedFolder(annotate, files, blur=blur)
     if len(files) > 1:
         raise OutputError(

@@ -49,6 +49,8 @@ def watch(
 
     if (snap_when is None) != (out is None):
         raise OutputError("--snap-when says when to take a photo and --out where to put it; give both, or neither.")
+    if blur and not (window or snap_when):
+        raise OutputError("--blur hides the faces in pictures, and none is asked for; add --window or --snap-when.")
     reader = Reader(
         model=model,
         detector=detector,
@@ -158,6 +160,10 @@ class Window(View):
         image = blurred(frame.image_bgr, reading) if self._blur else frame.image_bgr
         cv2.imshow("mien", draw_faces(image, reading.faces))
         self.closed = cv2.waitKey(1) & 0xFF in (ord("q"), 27)
+
+    def say(self, sentence: str) -> None:
+        """Say something that happened, in the terminal."""
+        show.out.print(sentence, soft_wrap=True)
 
 
 def _cells(face: "FaceReading") -> tuple[str, ...]:

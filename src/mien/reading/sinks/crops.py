@@ -3,6 +3,7 @@
 In: frames with their readings.  Out: `<source>-f<frame>-t<track>-<expression>.jpg` in one folder, the face upright.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ import numpy as np
 
 from mien.files import make_folder, written_beside
 from mien.reading.face_reading import FrameReading
+from mien.reading.sinks import check_apart
 from mien.reading.sources import Frame
 
 MARGIN = 0.25  # of the box, on each side: hair and chin belong to a face
@@ -21,8 +23,13 @@ JPEG_QUALITY = 92
 class FaceCrops:
     """Writes a JPEG for each face of each frame."""
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare to write into `folder`; it is made if it is not there."""
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
+        """Prepare to write the faces of `sources` into `folder`; it is made if it is not there.
+
+        Raises:
+            OutputError: One of the sources lies in the folder.
+        """
+        check_apart(folder, sources)
         self._folder = folder
         self._names: dict[str, str] = {}  # source -> the beginning of its names, which no other source shares
 

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from mien.errors import OutputError
 from mien.files import check_writable, make_folder, written_beside
 from mien.photos import PHOTO_SUFFIXES
 from mien.reading.face_reading import FrameReading
-from mien.reading.sinks import Sink
+from mien.reading.sinks import Sink, check_apart
 from mien.reading.sinks.drawing import blurred, draw_faces
 from mien.reading.sources import CLIP_SUFFIXES, Frame, is_clip, source_name
 
@@ -30,6 +30,7 @@ JPEG_QUALITY = 92
 TIME_BASE = Fraction(1, 90_000)  # MPEG's clock: fine enough for any frame's own timestamp
 # What MP4 holds and players know; FFmpeg says yes to PCM as well, and then cannot finish the file.
 SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
+NOT_IN_MOV = frozenset({"flac", "opus"})
 CRF = "20"  # x264's constant quality; 18-23 is its documented range for "looks like the source"
 
 
@@ -82,6 +83,7 @@ class AnnotatedClip:
         self._packets: Iterator[Packet[Any]] = iter(())
         self._packet: Packet[Any] | None = None
         self._last_pts = -1
+        self._last_s = self._later_s = 0.0
 
     def __enter__(self) -> Self:
         """Open the file beside its final name."""
@@ -90,7 +92,7 @@ class AnnotatedClip:
         with self._stack:
             beside = self._stack.enter_context(written_beside(self._path))
             # "faststart" puts the index first, so that a browser plays before it has everything.
-            self._container: OutputContainer = av.open(beside, "w", options={"movflags": "faststart"})
+            self._container: OutputContainer = av.open(beside.absolute(), "w", options={"movflags": "faststart"})
             self._stack.callback(self._container.close)
             self._stack = self._stack.pop_all()
         return self
@@ -101,8 +103,9 @@ class AnnotatedClip:
         """Finish and rename the clip, or delete it if the block raised."""
         try:
             if error is None and self._stream is not None:
-                self._container.mux(self._stream.encode(None))
-                self._copy_sound(math.inf)
+                with self._saying_what_fails():
+                    self._container.mux(self._stream.encode(None))
+                    self._copy_sound(math.inf)
         except BaseException as failure:
             self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
@@ -110,6 +113,10 @@ class AnnotatedClip:
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Draw and encode one frame."""
+        with self._saying_what_fails():
+            self._write(frame, reading)
+
+    def _write(self, frame: Frame, reading: FrameReading) -> None:
         import av
 
         height, width = (side // 2 * 2 for side in frame.image_bgr.shape[:2])  # yuv420p wants even sides
@@ -121,22 +128,37 @@ class AnnotatedClip:
                 self._open_sound(self._sound)
         picture = _drawn(frame, reading, blur=self._blur)[:height, :width]
         video_frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
+        time_s = frame.time_s or 0.0
+        if time_s < self._last_s:  # joined clips may begin their times anew
+            self._later_s += self._last_s - time_s
+        self._last_s = time_s
         # Broken files repeat a timestamp; an encoder needs them to grow.
-        self._last_pts = max(self._last_pts + 1, round((frame.time_s or 0.0) / TIME_BASE))
+        self._last_pts = max(self._last_pts + 1, round((time_s + self._later_s) / TIME_BASE))
         video_frame.pts, video_frame.time_base = self._last_pts, TIME_BASE
         self._container.mux(self._stream.encode(video_frame))
-        self._copy_sound(frame.time_s or 0.0)
+        self._copy_sound(time_s)
+
+    @contextmanager
+    def _saying_what_fails(self) -> Iterator[None]:
+        import av
+
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise OutputError(
+                f"Cannot write {self._path} ({error.strerror}); give a name that ends in .mp4."
+            ) from error
 
     def _open_sound(self, source: Path) -> None:
         """Prepare to copy the first sound track, packet by packet; one that the container cannot hold is left out."""
         import av
 
-        container = self._stack.enter_context(av.open(source))
+        container = self._stack.enter_context(av.open(source.absolute()))
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
         codec = stream.codec_context.codec.canonical_name
-        if codec not in SOUNDS:
+        if codec not in SOUNDS or (self._path.suffix.lower() == ".mov" and codec in NOT_IN_MOV):
             print(f"{self._path.name} has no sound: {codec} does not fit into {self._path.suffix}.", file=sys.stderr)
             return
         copy = self._container.add_stream_from_template(stream)
@@ -151,12 +173,19 @@ class AnnotatedClip:
 
 
 def _packets_of(container: "InputContainer", stream: "AudioStream", copy: "AudioStream") -> "Iterator[Packet[Any]]":
-    """Yield a sound track's packets, made out to the stream they are copied to; stop where the file is broken."""
+    """Yield a sound track's packets, made out to the stream they are copied to.
+
+    They stop where the file is broken, or begins its times anew, which no container takes.
+    """
     import av
 
+    last = None
     try:
         for packet in container.demux(stream):
             if packet.dts is not None:
+                if last is not None and packet.dts < last:
+                    return
+                last = packet.dts
                 packet.stream = copy
                 yield packet
     except av.FFmpegError:
@@ -177,11 +206,7 @@ class AnnotatedFolder:
         Raises:
             OutputError: One of the sources lies in the folder: it might be overwritten, or drawn on again.
         """
-        for source in sources:
-            if source.resolve().is_relative_to(folder.resolve()):
-                raise OutputError(
-                    f"Cannot draw into {folder}: {source}, which is read, lies in it; give another folder."
-                )
+        check_apart(folder, sources)
         self._folder = folder
         self._blur = blur
         self._targets: dict[str, tuple[Path, Path]] = {}  # name of the source -> source, target
