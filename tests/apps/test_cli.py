@@ -354,6 +354,17 @@ def test_a_stopped_table_goes_on_and_a_whole_one_is_left_alone(mien: Mien, clip:
     assert out.stat().st_mtime_ns == before
 
 
+def test_a_whole_table_still_says_which_files_failed(mien: Mien, astronaut: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_text("no picture")
+    command = ("read", astronaut, tmp_path / "broken.jpg", "--out", tmp_path / "r.parquet", "--resume")
+    for whole in (False, True):
+        code, _, err = mien(*command)
+        assert code == 1
+        assert ("is whole; nothing is left to read" in err) == whole
+        assert "broken.jpg is not a picture" in err
+        assert "1 of 2 files could not be read" in err
+
+
 def _ctrl_c(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     """Have Ctrl-C come after so many frames have been taken by the table."""
     write, left = ParquetSink.write, [after]

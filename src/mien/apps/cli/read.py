@@ -52,7 +52,7 @@ def read(
     from mien.reading.finder import SEARCH_EVERY_S
     from mien.reading.reader import Reader
     from mien.reading.sinks.crops import FaceCrops
-    from mien.reading.sinks.tables import JsonStream, table_sink
+    from mien.reading.sinks.tables import PARQUET, JsonStream, table_sink
     from mien.reading.sources import frame_count, media_files, path_of
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
@@ -73,18 +73,21 @@ def read(
     reader = Reader(**options)
     findings = JsonStream(sys.stdout) if json else Findings()
     sinks: list[Sink] = [findings]
-    begun = None
+    begun = parquet = None
     if out:
         table = table_sink(out, reader.classifier.card.labels, settings=reader.settings(files), resume=resume)
-        if resume:
-            from mien.reading.sinks.parquet import ParquetSink
+        if out.suffix.lower() == PARQUET:
+            from mien.reading.sinks.parquet import ParquetSink, failure_of
 
             assert isinstance(table, ParquetSink)
-            if table.finished:
+            parquet = table
+        if parquet and resume:
+            if parquet.finished:
                 show.err.print(f"{out} is whole; nothing is left to read.", soft_wrap=True)
                 with findings:  # of nothing: an empty array is good JSON
+                    report_failures(refused + failure_of(out).splitlines(), len(files) + len(refused))
                     return
-            if begun := table.begun():
+            if begun := parquet.begun():
                 had = counted(begun.rows, "row")
                 show.err.print(f"going on after {had}, in {begun.source}", style="dim", soft_wrap=True)
         sinks.append(table)
@@ -101,6 +104,8 @@ def read(
             for sink in sinks:
                 open_sinks.enter_context(sink)
             summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task), begun=begun)
+            if parquet and summary.failures:  # --resume says them again
+                parquet.note_failure("\n".join(summary.failures))
     except KeyboardInterrupt:
         raise ReadingStopped(_kept(out, annotate=annotate, crops=crops, blur=blur)) from None
     if not json:
