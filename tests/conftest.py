@@ -186,13 +186,13 @@ def write_clip(path: Path, images: Sequence[np.ndarray], times_ms: Sequence[int]
     return path
 
 
-def write_long_clip(path: Path) -> Path:
-    """Three seconds of noise, a keyframe each half second, its index first."""
+def write_long_clip(path: Path, *, seconds: int = 3) -> Path:
+    """Seconds of noise, a keyframe each half, its index first."""
     random = np.random.default_rng(0)
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=20, options={"g": "10", "bf": "2"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for _ in range(60):
+        for _ in range(20 * seconds):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(random.integers(0, 255, (48, 64, 3), np.uint8))))
         container.mux(stream.encode(None))
     return path

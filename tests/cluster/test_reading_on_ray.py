@@ -38,6 +38,7 @@ def media(astronaut: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: Path, tmp_path: Path) -> None:
+    write_long_clip(media / "e.mp4", seconds=20)  # long enough to be caught at it
     killed: list[int] = []
     killer = threading.Thread(target=lambda: killed.append(kill_who_holds(tmp_path / "media" / "e.mp4")))
     killer.start()
@@ -45,7 +46,7 @@ def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: P
     killer.join()
     assert killed, "the worker was killed while it read the clip"
     assert code == 0, err
-    assert "5 of 5 files in all.parquet; read now: 68 frames" in out
+    assert "5 of 5 files in all.parquet; read now: 408 frames" in out
     data_set = tmp_path / "all.parquet"
     assert len(list(data_set.iterdir())) == 5
     reader, files = Reader(), sorted(media.iterdir())
