@@ -22,6 +22,8 @@ from mien.classifier import Classifier
 from mien.export import int8
 from mien.files import sha256
 from mien.labels import EXPRESSIONS
+from mien.models import registry
+from mien.models.registry import networks
 from mien.reading import detectors
 from mien.studies import estimate
 from tests.conftest import ROOT, SHARED, drawn_faces, fer2013_rows, write_votes
@@ -64,6 +66,8 @@ def test_every_command_in_a_document_works(
     for name, content in YAML.findall(document.read_text()):
         Path(name or "peer.yaml").write_text(content)
     _serve_yunet(served, monkeypatch)
+    tiny = replace(networks()["mien-s"], build=networks()["mien-tiny"].build)  # so that sixty epochs take seconds
+    monkeypatch.setitem(registry._ENTRIES, "mien-s", tiny)
     monkeypatch.setattr(estimate, "MEASURE_S", 1.0)  # a study's trainings are estimated, but not for long
     monkeypatch.setattr(int8, "MOST_LOST", 1.0)  # of a dozen drawn faces, one is eight points
     for language, code in BLOCK.findall(document.read_text()):
