@@ -155,21 +155,23 @@ class TargetsSection(Section):
 
 
 class StartSection(Section):
-    """Weights to start from: a file that fills the convolutions of VGG16, or a run of yours."""
+    """Weights to start from: a model of mien's, a run of yours, or a file that fills the convolutions of VGG16."""
 
+    model: str | None = None
+    """A bundled model's name (`mien-s`), or the path of an ONNX file that `mien export` wrote, in 32 bits: all its
+    weights are taken over, of the last layer those for the classes that both have."""
+    run: str | None = None
+    """Folder of a finished run instead: likewise."""
     weights: Source | None = None
     """`vggface` (faces, Parkhi et al. 2015) or `vgg16-imagenet` (objects, Simonyan & Zisserman 2015)."""
     file: str | None = None
     """Path of that file: .pth or .safetensors, and for `vggface` also Keras' .h5. `vgg16-imagenet` is downloaded once
     if none is named."""
-    run: str | None = None
-    """Folder of a finished run of the same network instead: all its weights are taken over, of the last layer those
-    for the classes that both have."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "StartSection":
-        if (self.weights is None) == (self.run is None):
-            raise ValueError("name `weights` (vggface or vgg16-imagenet) or `run`, one of the two")
+        if sum(source is not None for source in (self.model, self.run, self.weights)) != 1:
+            raise ValueError("name `model`, `run` or `weights` (vggface or vgg16-imagenet), one of the three")
         return self
 
 

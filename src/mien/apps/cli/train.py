@@ -146,14 +146,14 @@ def _watch() -> tuple[AbstractContextManager[object], "Watcher"]:
 
 def _start_line(run: "RunFolder") -> str:
     environment, done = run.environment(), len(run.metrics())
-    resumed = f", going on after epoch {done}" if done else ""
+    # The threads that it began with are its environment's; a note before this line says if they are others now.
+    way = f"going on after epoch {done}" if done else counted(environment["threads"], "thread")
     compiled = f", compiled ({environment['compile_reason']})" if environment.get("compiled") else ""
     if run.recipe.compile != "off" and not compiled:
         compiled = f", not compiled ({environment['compile_reason']})"
     return (
         f"{run.path}: {run.recipe.network} from {environment.get('start', 'scratch')}, "
-        f"{counted(run.recipe.epochs, 'epoch')}, {environment['precision']}, "
-        f"{counted(environment['threads'], 'thread')}{compiled}{resumed}"
+        f"{counted(run.recipe.epochs, 'epoch')}, {environment['precision']}, {way}{compiled}"
     )
 
 
