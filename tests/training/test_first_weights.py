@@ -1,19 +1,22 @@
-"""What a training begins with, where it is another run."""
+"""What a training begins with, where it is a model or another run."""
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from mien.data.faceset import identified
 from mien.errors import MienError
+from mien.export.onnx import export
 from mien.labels import FERPLUS_COLUMNS
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import resume, train
+from mien.weights import model_path
 from tests.conftest import TINY, drawn_faceset
 
 # Almost no rate, no running mean that lags: after an epoch the weights are those that it began with.
@@ -55,6 +58,53 @@ def test_a_second_head_is_left_behind_where_none_is_wanted(tmp_path: Path) -> No
     one = train(load_recipe("mien-s", [*STILL, f"start.run={both.path}"]), data=data, out=tmp_path)
     assert both.weights()["head.weight"].shape[0] == 17
     torch.testing.assert_close(one.weights()["head.weight"], both.weights()["head.weight"][:7])
+
+
+def test_a_run_goes_on_with_a_model_that_ships(faceset_folder: Path, tmp_path: Path) -> None:
+    run = train(load_recipe("mien-xs", [*STILL[5:], "start.model=mien-xs"]), data=faceset_folder, out=tmp_path)
+    (head,) = (
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(model_path("mien-xs")).graph.initializer
+        if tensor.name == "head.weight"
+    )
+    torch.testing.assert_close(run.weights()["head.weight"], torch.from_numpy(head.copy()))
+    card = run.card(licence="mine")
+    assert card.provenance.start.startswith("mien-xs-taught, trained on FER2013 (file's SHA-256 ")
+    assert card.licence.startswith("mine; started from mien-xs-taught, whose licence is: ")
+
+
+def test_a_models_second_head_goes_on_where_one_is_wanted(tmp_path: Path) -> None:
+    faces = drawn_faceset()
+    votes = np.random.default_rng(0).integers(1, 9, (len(faces), 10), np.uint8)
+    identified(replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS)).save(tmp_path / "voted.faceset")
+    data = tmp_path / "voted.faceset"
+    first = train(load_recipe("mien-s", [*STILL, "targets.vote_head=0.3"]), data=data, out=tmp_path)
+    export(first, tmp_path / "both.onnx")
+    head = first.weights()["head.weight"]
+    for settings, rows in ((["targets.vote_head=0.3"], 17), ([], 7)):
+        recipe = load_recipe("mien-s", [*STILL, f"start.model={tmp_path / 'both.onnx'}", *settings])
+        run = train(recipe, data=data, out=tmp_path)
+        torch.testing.assert_close(run.weights()["head.weight"], head[:rows])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["start.model=mien-xs"], "another network .mien-xs. than recipe own .mien-tiny.; take one for that network"),
+        (
+            ["start.model=mien-xs-int8", "network=mien-xs"],
+            r"Cannot start from .*: it has no stem\.weight .* in 32 bits",
+        ),
+        (["start.model=mien-sx"], "mien-sx"),
+        (["start={model: mien-xs, run: runs/own-001}"], "name `model`, `run` or `weights`"),
+    ],
+)
+def test_a_model_that_does_not_do_is_refused_and_leaves_no_folder(
+    faceset_folder: Path, tmp_path: Path, settings: list[str], sentence: str
+) -> None:
+    with pytest.raises(MienError, match=sentence):
+        train(load_recipe("mien-s", [*STILL, *settings]), data=faceset_folder, out=tmp_path)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_training_that_was_stopped_needs_the_other_run_no_more(
