@@ -1,4 +1,4 @@
-"""How long evaluating takes: 10,000 faces by the bundled model, report and all, against the aim of 60 s on two cores.
+"""How long evaluating takes: 10,000 faces by mien-s, report and all, against the aim of 60 s on two cores.
 
     python benchmarks/evaluation.py FACESET
 

@@ -245,18 +245,23 @@ def test_the_sound_of_a_clip_is_kept_as_it_is(shared: Path, tmp_path: Path) -> N
     assert [time for time, _ in kept] == pytest.approx([time for time, _ in original], abs=2e-3)
 
 
-def test_a_clip_without_sound_and_one_whose_sound_no_mp4_can_hold_are_drawn_all_the_same(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with av.open(tmp_path / "raw.mkv", "w") as container:
-        video, audio = container.add_stream("libx264", rate=25), container.add_stream("pcm_s16le", rate=8000)
+def _write_with_sound(path: Path, codec: str, *, rate: int) -> Path:
+    """Write five black frames, and as long a silence."""
+    with av.open(path, "w") as container:
+        video, audio = container.add_stream("libx264", rate=25), container.add_stream(codec, rate=rate)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         for _ in range(5):
             container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
-        sound.sample_rate, sound.pts = 8000, 0
-        container.mux([*video.encode(None), *audio.encode(sound), *audio.encode(None)])
-    for source in (clip, tmp_path / "raw.mkv"):
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, rate // 5), np.int16), format="s16", layout="mono")
+        silence.sample_rate, silence.pts = rate, 0
+        container.mux([*video.encode(None), *audio.encode(silence), *audio.encode(None)])
+    return path
+
+
+def test_a_clip_without_sound_and_one_whose_sound_no_mp4_can_hold_are_drawn_all_the_same(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in (clip, _write_with_sound(tmp_path / "raw.mkv", "pcm_s16le", rate=8000)):
         with picture_sink(tmp_path / "boxes.mp4", source) as sink:
             Reader().read_into([sink], [source])
         with av.open(tmp_path / "boxes.mp4") as container:
@@ -265,15 +270,7 @@ def test_a_clip_without_sound_and_one_whose_sound_no_mp4_can_hold_are_drawn_all_
 
 
 def test_opus_is_left_out_of_a_mov(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = tmp_path / "talk.mkv"
-    with av.open(source, "w") as container:
-        video, audio = container.add_stream("libx264", rate=25), container.add_stream("libopus", rate=48_000)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        for _ in range(5):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), format="s16", layout="mono")
-        sound.sample_rate, sound.pts = 48_000, 0
-        container.mux([*video.encode(None), *audio.encode(sound), *audio.encode(None)])
+    source = _write_with_sound(tmp_path / "talk.mkv", "libopus", rate=48_000)
     for suffix, sounds in ((".mov", 0), (".mp4", 1)):
         with picture_sink(tmp_path / f"boxes{suffix}", source) as sink:
             Reader().read_into([sink], [source])
