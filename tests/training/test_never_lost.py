@@ -19,7 +19,7 @@ from mien.training.train import resume, train
 from mien.training.watcher import EpochMetrics, Watcher
 from tests.conftest import TINY
 
-EPOCHS = 120
+EPOCHS = 48
 
 
 def _start(arguments: list[str], threads: int, log: Path) -> subprocess.Popen[bytes]:
