@@ -49,11 +49,16 @@ def test_of_other_classes_the_outputs_that_both_have_are_taken_over(tiny_run: Ru
     assert not any(torch.allclose(after[0], row) for row in before), "contempt starts anew"
 
 
-def test_a_second_head_is_left_behind_where_none_is_wanted(tmp_path: Path) -> None:
+def _voted(folder: Path) -> Path:
+    """Save drawn faces with random votes."""
     faces = drawn_faceset()
     votes = np.random.default_rng(0).integers(1, 9, (len(faces), 10), np.uint8)
-    identified(replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS)).save(tmp_path / "voted.faceset")
-    data = tmp_path / "voted.faceset"
+    identified(replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS)).save(folder)
+    return folder
+
+
+def test_a_second_head_is_left_behind_where_none_is_wanted(tmp_path: Path) -> None:
+    data = _voted(tmp_path / "voted.faceset")
     both = train(load_recipe("mien-s", [*STILL, "targets.vote_head=0.3"]), data=data, out=tmp_path)
     one = train(load_recipe("mien-s", [*STILL, f"start.run={both.path}"]), data=data, out=tmp_path)
     assert both.weights()["head.weight"].shape[0] == 17
@@ -74,10 +79,7 @@ def test_a_run_goes_on_with_a_model_that_ships(faceset_folder: Path, tmp_path: P
 
 
 def test_a_models_second_head_goes_on_where_one_is_wanted(tmp_path: Path) -> None:
-    faces = drawn_faceset()
-    votes = np.random.default_rng(0).integers(1, 9, (len(faces), 10), np.uint8)
-    identified(replace(faces, votes=votes, vote_names=FERPLUS_COLUMNS)).save(tmp_path / "voted.faceset")
-    data = tmp_path / "voted.faceset"
+    data = _voted(tmp_path / "voted.faceset")
     first = train(load_recipe("mien-s", [*STILL, "targets.vote_head=0.3"]), data=data, out=tmp_path)
     export(first, tmp_path / "both.onnx")
     head = first.weights()["head.weight"]
