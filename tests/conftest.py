@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line has it, and before torch is loaded
+
 import av
 import numpy as np
 import pytest

@@ -139,6 +139,17 @@ def test_largest_reads_one_face(mien: Mien, astronaut: Path, tmp_path: Path) -> 
         assert rows[0]["box"][0] < 500, "the largest first"
 
 
+@pytest.mark.parametrize(("stated", "taken"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_that_wait_sleep_unless_one_says_otherwise(stated: dict[str, str], taken: str) -> None:
+    code = (
+        "import atexit, os, sys; from mien.apps.cli.main import main; sys.argv[1:] = ['--version'];"
+        "atexit.register(lambda: print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])); main()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | stated
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"False {taken}", "and torch, which reads it as it is loaded, is not yet"
+
+
 def test_names_are_printed_as_they_are(mien: Mien, astronaut: Path, tmp_path: Path) -> None:
     Image.open(astronaut).convert("RGB").save(tmp_path / "photo[bold].jpg")
     assert "photo[bold].jpg" in mien("read", tmp_path / "photo[bold].jpg")[1]

@@ -1,6 +1,7 @@
 """The command `mien`: gathers the commands and turns every error of ours into one sentence and exit code 2."""
 
 import io
+import os
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -55,6 +56,9 @@ app.command()(export)
 
 def main() -> None:
     """Run the command line."""
+    # Before torch is loaded: threads that wait for one another then sleep. If they spin, as is the default, any other
+    # busy program makes a training several times slower (benchmarks/busy_machine.py).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for stream in (sys.stdout, sys.stderr):  # a letter that the terminal's encoding lacks is no reason to stop
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
