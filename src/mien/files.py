@@ -49,7 +49,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         OutputError: The folder does not exist, or cannot be written to.
     """
     check_writable(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    beside = path.with_name(f".{shortened(path.stem)}.{os.getpid()}.part{path.suffix}")
     try:
         yield beside
         beside.replace(path)
@@ -62,6 +62,11 @@ def written_beside(path: Path) -> Iterator[Path]:
             shutil.rmtree(beside)
         else:
             beside.unlink(missing_ok=True)
+
+
+def shortened(stem: str) -> str:
+    """Return a file name's stem cut to 200 bytes, so that what is added to it keeps to the 255 of a file system."""
+    return stem if len(os.fsencode(stem)) <= 200 else os.fsencode(stem)[:200].decode(errors="ignore")
 
 
 def sha256(path: Path) -> str:

@@ -49,7 +49,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
             Image.open(path) as opened,
         ):
-            return upright_bgr(opened)
+            return upright_bgr(opened, path)
     except UnidentifiedImageError:
         raise InputError(
             f"{path} is not a picture, whatever its name says; wanted JPEG, PNG, WebP or the like."
@@ -60,11 +60,17 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
 
 
-def upright_bgr(picture: "Picture") -> NDArray[np.uint8]:
-    """Return a picture of Pillow's as `read_photo` returns a file; raises what Pillow does where it is broken."""
+def upright_bgr(picture: "Picture", name: object = "the picture") -> NDArray[np.uint8]:
+    """Return a picture of Pillow's as `read_photo` returns a file; raises what Pillow does where it is broken.
+
+    Raises:
+        InputError: It has 32-bit values; the sentence calls it by its name.
+    """
     from PIL import ExifTags, Image
 
     turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+        raise InputError(f"{name} has 32-bit values, whose white nobody knows; save it with 8 or 16 bits.")
     # Not ImageOps.exif_transpose: it writes the other tags anew, and stumbles over those that are badly made.
     image = picture.transpose(Image.Transpose[UPRIGHT[turned]]) if turned in UPRIGHT else picture
     if image.mode.startswith("I"):

@@ -412,6 +412,7 @@ def _changed(name: str, old: str, new: str) -> Callable[[Path], Path]:
         (_own("path,label\na.jpg,happy\n"), {"take": 2}, "Cannot take 2 faces out of 1"),
         (_own("path,label\na.jpg,happy\n"), {"colour": "gray"}, "no colour 'gray'; did you mean grey"),
         (_own("path,label\na.jpg,happy\n"), {"size_px": 4}, "too small"),
+        (_own("path,label\na.jpg,happy\n"), {"size_px": 1025}, "too large; wanted 16 to 1024 with --size"),
         (_own("path,label\na.jpg,happy\n"), {"votes": Path("v.csv")}, "manifest has no use for --votes"),
         (_own("path,label\na.jpg,other\n"), {}, "no picture with one of the labels"),
         (_changed("rafdb", "train_00001.jpg 5", "train_00001.jpg 8"), {}, r"label\.txt:1: '8' is not 1-7"),

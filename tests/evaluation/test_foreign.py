@@ -175,6 +175,18 @@ def test_a_wrong_description_is_one_sentence(tmp_path: Path, changes: dict[str, 
     assert "\n" not in str(error.value)
 
 
+def test_numbers_that_are_none_are_named_where_they_appear(tmp_path: Path) -> None:
+    """A model of logarithms: what is black has none, and the grey face that it is tried with has."""
+    _write(tmp_path, channels_last=False)
+    model = onnx.load(tmp_path / "peer.onnx")
+    model.graph.node.insert(0, helper.make_node("Log", ["x"], ["logarithm"]))
+    model.graph.node[1].input[0] = "logarithm"
+    onnx.save(model, tmp_path / "peer.onnx")
+    found = ForeignModel(_describe(tmp_path))
+    with pytest.raises(ModelError, match=r"peer\.onnx gives numbers that are none \(NaN or infinite\) for some faces"):
+        found.probabilities(np.zeros((1, 24, 24), np.uint8))
+
+
 def test_a_description_that_is_none(tmp_path: Path) -> None:
     for text, sentence in (("a: [", "is not YAML"), ("just words", "the file must be `key: value` lines")):
         (tmp_path / "peer.yaml").write_text(text)

@@ -93,6 +93,11 @@ def test_a_model_that_calls_everything_the_same_is_collapsed() -> None:
     assert found.accuracy == pytest.approx(0.249373, abs=5e-7)
 
 
+def test_faces_that_are_all_of_one_class_do_not_make_a_model_collapsed() -> None:
+    found = _scored(np.full(8, 1), np.eye(3, dtype=np.float32)[np.full(8, 1)])
+    assert (found.accuracy, found.collapsed) == (1, None)
+
+
 @pytest.mark.parametrize(("same", "collapsed"), [(95, None), (96, "b")])
 def test_collapsed_is_more_than_95_of_a_hundred(same: int, collapsed: str | None) -> None:
     called = np.repeat([1, 0], [same, 100 - same])

@@ -45,6 +45,7 @@ def test_a_table_of_no_faces_has_columns(clip: Path, astronaut: Path) -> None:
 
 def test_without_pandas_a_table_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = mien.read(clip)
+    faces.to_frame()  # pyarrow looks for pandas when it is first used, and stumbles over one that is hidden like this
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '.\[pandas\]'"):
         faces.to_frame()

@@ -93,6 +93,13 @@ def test_a_time_that_is_none_is_refused_in_a_sentence(name: str, time_s: object)
         Reader(**{name: time_s})  # type: ignore[arg-type]
 
 
+def test_a_window_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"smooth_s may be 10 s at most, .*; got 60\. For longer means, average the table"
+    ):
+        Reader(smooth_s=60)
+
+
 def test_a_clip_streams_every_frame_also_those_without_faces(clip: Path) -> None:
     readings = list(Reader().stream(clip))
     assert [len(reading.faces) for reading in readings] == [1, 1, 0, 1, 1]

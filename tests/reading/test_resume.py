@@ -165,6 +165,14 @@ def test_a_finished_table_is_known_as_such(files: list[Path], tmp_path: Path) ->
     assert out.read_bytes() == before
 
 
+def test_a_file_of_another_size_is_another_file(files: list[Path]) -> None:
+    reader = Reader()
+    before = reader.settings(files)
+    assert reader.settings(files) == before
+    files[0].write_bytes(files[0].read_bytes() + b"more")
+    assert reader.settings(files) != before
+
+
 def test_what_is_no_table_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "faces.parquet"
     path.write_text("junk")

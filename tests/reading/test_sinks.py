@@ -337,6 +337,16 @@ def test_a_folder_takes_photos_and_clips_and_keeps_names_apart(clip: Path, astro
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "face-2.jpg", "face.jpg"]
 
 
+def test_a_name_as_long_as_any_may_be_costs_nothing(astronaut: Path, tmp_path: Path) -> None:
+    photos = [tmp_path / f"{'é' * 124}{letter}.jpg" for letter in "ab"]  # of 253 bytes
+    for photo in photos:
+        Image.open(astronaut).convert("RGB").save(photo)
+    with AnnotatedFolder(tmp_path / "drawn", photos) as drawn, FaceCrops(tmp_path / "crops", photos) as crops:
+        summary = Reader().read_into([drawn, crops], photos)
+    assert (summary.faces, summary.failures) == (2, [])
+    assert [len([*(tmp_path / folder).iterdir()]) for folder in ("drawn", "crops")] == [2, 2]
+
+
 @pytest.mark.parametrize("folder", ["in", "."])
 def test_a_folder_that_holds_what_is_read_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / "in").mkdir()

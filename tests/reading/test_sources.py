@@ -74,6 +74,13 @@ def test_sixteen_bits_grey_and_palette_become_eight_bits_colour(tmp_path: Path) 
     assert _photo(tmp_path / "palette.gif").shape == (40, 60, 3)
 
 
+def test_numbers_of_unknown_range_are_refused(tmp_path: Path) -> None:
+    for kind in (np.float32, np.int32):
+        Image.fromarray(np.full((32, 32), 1, kind)).save(tmp_path / "measured.tif")
+        with pytest.raises(InputError, match=r"measured\.tif has 32-bit values, .* save it with 8 or 16 bits"):
+            _photo(tmp_path / "measured.tif")
+
+
 def test_each_frame_of_a_clip_has_its_own_time(clip: Path) -> None:
     read = list(frames(clip))
     assert [frame.index for frame in read] == list(range(5))

@@ -23,6 +23,14 @@ def test_the_temperature_undoes_a_known_one() -> None:
     assert fitted.n == 20_000
 
 
+def test_a_few_faces_that_are_all_read_rightly_make_no_model_certain() -> None:
+    """As one's own sixteen faces are; the likelihood alone would end at the bound, 0.05."""
+    logits = np.tile(np.array([[2.7, 0.0]], np.float32), (16, 1))
+    fitted = calibrate(logits, np.zeros(16, np.int64), split="s", coverage=0.8)
+    assert 0.2 < fitted.temperature < 1
+    assert fitted.unsure_below < 1
+
+
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 1.0])
 def test_the_threshold_leaves_the_share_asked_for(coverage: float) -> None:
     logits, labels = _honest_logits()

@@ -49,6 +49,17 @@ def test_of_other_classes_the_outputs_that_both_have_are_taken_over(tiny_run: Ru
     assert not any(torch.allclose(after[0], row) for row in before), "contempt starts anew"
 
 
+def test_a_colour_model_is_started_from_as_a_grey_one_is(tmp_path: Path) -> None:
+    grey = drawn_faceset()
+    identified(replace(grey, faces_u8=np.repeat(grey.faces_u8[..., None], 3, -1))).save(tmp_path / "rgb.faceset")
+    colour = (*STILL, "input.channels=3", "input.mean=[0.5, 0.5, 0.5]", "input.std=[0.25, 0.25, 0.25]")
+    run = train(load_recipe("mien-s", colour), data=tmp_path / "rgb.faceset", out=tmp_path)
+    export(run, tmp_path / "rgb.onnx")
+    recipe = load_recipe("mien-s", [*colour, f"start.model={tmp_path / 'rgb.onnx'}"])
+    again = train(recipe, data=tmp_path / "rgb.faceset", out=tmp_path)
+    torch.testing.assert_close(again.weights()["head.weight"], run.weights()["head.weight"])
+
+
 def _voted(folder: Path) -> Path:
     """Save drawn faces with random votes."""
     faces = drawn_faceset()

@@ -21,7 +21,7 @@ _ASKED: tuple[Format, ...] = (
     fer2013.FORMAT,
     folder.FORMAT,
 )
-SMALLEST_PX = 16
+SMALLEST_PX, LARGEST_PX = 16, 1024
 
 
 def prepare(source: Path, wanted: Wanted, *, format_name: str | None = None) -> Prepared:
@@ -38,8 +38,11 @@ def prepare(source: Path, wanted: Wanted, *, format_name: str | None = None) -> 
     """
     if wanted.colour not in CHANNELS:
         raise DataError(unknown_name("colour", wanted.colour, CHANNELS))
-    if wanted.size_px < SMALLEST_PX:
-        raise DataError(f"Faces of {wanted.size_px} pixels are too small; wanted {SMALLEST_PX} or more with --size.")
+    if not SMALLEST_PX <= wanted.size_px <= LARGEST_PX:
+        large = "small" if wanted.size_px < SMALLEST_PX else "large"
+        raise DataError(
+            f"Faces of {wanted.size_px} pixels are too {large}; wanted {SMALLEST_PX} to {LARGEST_PX} with --size."
+        )
     found = _format(source, format_name)
     if wanted.votes is not None and not found.takes_votes:
         raise DataError(f"The format {found.name} has no use for --votes; they belong to FER2013's faces.")

@@ -111,6 +111,10 @@ class ForeignModel:
         name = self._session.get_inputs()[0].name
         batches = np.split(batch, len(batch)) if self._one_at_a_time else [batch]
         outputs = np.concatenate([np.asarray(self._session.run(None, {name: part})[0]) for part in batches])
+        if not np.isfinite(outputs).all():
+            raise ModelError(
+                f"{self.weights.name} gives numbers that are none (NaN or infinite) for some faces; mend it."
+            )
         return outputs.reshape(len(outputs), -1).astype(np.float32)
 
     def network_input(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -131,6 +135,8 @@ class ForeignModel:
         """Raise ModelError unless a blank face gives one number a label, and what is promised."""
         try:
             found = self._answer(np.full((1, 48, 48), 128, np.uint8))
+        except ModelError:
+            raise
         except Exception as error:  # onnxruntime's private types: a wrong size, layout or kind of number
             wanted = self._session.get_inputs()[0]
             raise ModelError(

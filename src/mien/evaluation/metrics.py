@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import (
-    confusion_matrix,
     f1_score,
     precision_recall_fscore_support,
     roc_auc_score,
@@ -92,7 +91,7 @@ class Evaluation:
         top2: Share whose label is among the two most probable classes, 0-1.
         macro: Means over the classes, each weighing the same; its F1 is jawade's P_EXPR.
         weighted: Means over the classes, each weighing its support.
-        collapsed: The class that more than 95 % of the faces were called, if there is one.
+        collapsed: The class that more than 95 % of the faces were called, if there is one and not that many are.
         classes: Scores of each class, in the order of labels.
         confusion: Element i, j counts the faces of class i that were called class j.
         confidence: Whether its probabilities mean what they say.
@@ -144,7 +143,7 @@ def score(
     """
     called = probabilities.argmax(1)
     every = np.arange(len(labels))
-    counts = confusion_matrix(truth, called, labels=every)
+    counts = np.bincount(truth.astype(int) * len(every) + called, minlength=len(every) ** 2).reshape(len(every), -1)
     precision, recall, f1, support = precision_recall_fscore_support(truth, called, labels=every, zero_division=0)
     most = int(counts.sum(0).argmax())
     accuracy = float((called == truth).mean())
@@ -159,7 +158,7 @@ def score(
         top2=float(top_k_accuracy_score(truth, probabilities, k=2, labels=every)) if len(labels) > 2 else 1.0,
         macro=_averages(truth, called, every, "macro"),
         weighted=_averages(truth, called, every, "weighted"),
-        collapsed=labels[most] if counts.sum(0)[most] > COLLAPSED_ABOVE * len(truth) else None,
+        collapsed=labels[most] if counts.sum(0)[most] > COLLAPSED_ABOVE * len(truth) >= support[most] else None,
         classes=tuple(
             ClassScores(
                 label,

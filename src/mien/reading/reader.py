@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | os.PathLike[str] | NDArray[np.uint8] | Image"
 """What one call reads: a path, an image, or a picture of Pillow's."""
-SMOOTH_S = 0.5
+SMOOTH_S, SMOOTH_MOST_S = 0.5, 10.0
 # Faces of several frames share one call of the network, which reads up to a third more faces a second in batches
 # of 8 than one by one; more brings nothing, and costs memory.
 BATCH_FACES, BATCH_FRAMES = 8, 8
@@ -84,7 +84,7 @@ class Reader:
             model: A bundled model's name, or the path of a model file.
             detector: "auto", "haar", "yunet" or "dlib"; see `mien.reading.detectors.make_detector`.
             largest: Read only the largest face of each frame.
-            smooth_s: In clips, average each face's probabilities over this many seconds of its track; 0: not at all.
+            smooth_s: In clips, average each face's probabilities over this many seconds of its track; 0 to 10.
             every_s: In clips, read a frame at most this often; 0: each one.
             search_every_s: In clips, search the whole frame for faces this often, and between that only where faces
                 were; 0: each frame.
@@ -96,11 +96,16 @@ class Reader:
             DetectorError: No such detector.
             WeightsError: The detector's model is not at hand, and cannot or must not be downloaded.
             MissingExtraError: dlib is not installed.
-            InputError: A time is not a number of seconds.
+            InputError: A time is not a number of seconds, or smooth_s is more than 10.
         """
         for name, time_s in (("smooth_s", smooth_s), ("every_s", every_s), ("search_every_s", search_every_s)):
             if not (isinstance(time_s, Real) and 0 <= time_s < math.inf):
                 raise InputError(f"{name} must be a number of seconds, 0 or more, such as 0.2; got {time_s!r}.")
+        if smooth_s > SMOOTH_MOST_S:
+            raise InputError(
+                f"smooth_s may be {SMOOTH_MOST_S:.0f} s at most, since frames wait in memory for half of it; got "
+                f"{smooth_s:g}. For longer means, average the table."
+            )
         self.classifier = Classifier(model, threads=threads)
         self.detector = make_detector(detector, offline=offline)
         self.smooth_s = smooth_s
@@ -232,7 +237,7 @@ class Reader:
         return sha256(self.classifier.path)
 
     def settings(self, files: Sequence[Path]) -> str:
-        """Return as JSON what decides the rows that reading these files gives."""
+        """Return as JSON what decides the rows that reading these files gives: of them, their names and sizes."""
         return json.dumps(
             {
                 "model": self._model_sha256,
@@ -241,7 +246,7 @@ class Reader:
                 "smooth_s": self.smooth_s,
                 "every_s": self._every_s,
                 "search_every_s": self._search_every_s,
-                "files": [source_name(file) for file in files],
+                "files": [[source_name(file), file.stat().st_size] for file in files],
             }
         )
 

@@ -173,7 +173,7 @@ class LearningCurves(pl.Callback):
     def __init__(self, run: RunFolder, clock: Callable[[], float] = time.perf_counter) -> None:
         self._run = run
         self._clock = clock
-        self._drawn_s = -CURVES_EVERY_S
+        self._drawn_s = clock()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw them, if the last drawing is some time ago or this is the last epoch."""

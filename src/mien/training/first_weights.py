@@ -43,7 +43,8 @@ def start_of(recipe: Recipe) -> dict[str, str]:
     if start.model is not None:
         model = _model(recipe)
         card = model.card
-        blank = np.zeros((2, card.input.face_px, card.input.face_px), np.uint8)
+        colours = (3,) if card.input.channels == 3 else ()
+        blank = np.zeros((2, card.input.face_px, card.input.face_px, *colours), np.uint8)
         _network_of(model, recipe, blank)  # refuses, before a folder is made, what cannot be started from
         return {
             "start": _trained(card.name, card.provenance.data, "file", model.path, card.provenance.start),

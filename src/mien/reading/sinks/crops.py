@@ -11,7 +11,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from mien.files import make_folder, written_beside
+from mien.files import make_folder, shortened, written_beside
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks import check_apart
 from mien.reading.sources import Frame
@@ -62,7 +62,7 @@ class FaceCrops:
     def _name(self, source: str) -> str:
         """Return a beginning of its own, also for a.jpg beside a.png, or two folders with an a.jpg each."""
         if source not in self._names:
-            stem, number = Path(source).stem or "image", 2
+            stem, number = shortened(Path(source).stem) or "image", 2
             name = stem
             while name in self._names.values():
                 name, number = f"{stem}-{number}", number + 1

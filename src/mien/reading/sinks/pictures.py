@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import OutputError
-from mien.files import check_writable, make_folder, written_beside
+from mien.files import check_writable, make_folder, shortened, written_beside
 from mien.photos import PHOTO_SUFFIXES
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks import Sink, check_apart
@@ -220,9 +220,10 @@ class AnnotatedFolder:
         """Return a name of its own, also for a.jpg beside a.png, or two folders with an a.jpg each."""
         suffix = ".mp4" if is_clip(source) else ".jpg"
         taken = {target for _, target in self._targets.values()}
-        target, number = self._folder / f"{source.stem}{suffix}", 2
+        stem = shortened(source.stem)
+        target, number = self._folder / f"{stem}{suffix}", 2
         while target in taken:
-            target, number = self._folder / f"{source.stem}-{number}{suffix}", number + 1
+            target, number = self._folder / f"{stem}-{number}{suffix}", number + 1
         return target
 
     def __enter__(self) -> Self:
