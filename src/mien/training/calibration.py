@@ -25,12 +25,12 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.integer], *, split
         split: Name of these faces, for the card.
         coverage: Share of the faces whose top probability is to reach the threshold, 0-1.
     """
-    temperature = _best_temperature(logits, labels)
+    temperature = round(_best_temperature(logits, labels), 4)  # as the card states it, also for the rest
     probabilities = softmax(logits, temperature)
     confidence = probabilities.max(1)
     threshold = math.floor(1000 * float(np.quantile(confidence, 1 - coverage))) / 1000  # never above the quantile
     return Calibration(
-        temperature=round(temperature, 4),
+        temperature=temperature,
         unsure_below=threshold,
         coverage=float((confidence >= threshold).mean()),
         ece_before=expected_calibration_error(softmax(logits), labels),
