@@ -15,11 +15,11 @@ help:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The base install: what someone gets who types `pip install .`. The sample photo ships with scikit-image, which is
-# unpacked beside it, so that the environment holds what reading needs and no more.
+# What reading needs, and no more: `pip install '.[tables]'`. The sample photo ships with scikit-image, which is unpacked
+# beside it.
 $(VENV)/base.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing mien into $(VENV) …"
-	@$(PIP) --editable .
+	@$(PIP) --editable ".[tables]"
 	@$(PIP) --no-deps --upgrade --target $(VENV)/sample "scikit-image>=0.24"
 	@touch $@
 

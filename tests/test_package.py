@@ -34,12 +34,12 @@ def test_reading_never_loads_the_training_rooms() -> None:
 def test_reading_runs_where_the_extras_are_missing(astronaut: Path, clip: Path, tmp_path: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     modules = {"pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn", "dlib-bin": "dlib"}
-    names = [re.split(r"[\[<>=]", line)[0] for key in ("train", "cluster", "dlib") for line in extras[key]]
-    hidden = [modules.get(name, name) for name in names if name != "pydantic"]  # typer brings it
-    assert {"torch", "filelock", "scipy", "ray"} <= set(hidden)
+    names = [re.split(r"[\[<>=]", line)[0] for key in ("tables", "train", "cluster", "dlib") for line in extras[key]]
+    hidden = [modules.get(name, name) for name in names if name not in ("mien", "pydantic")]  # typer brings the latter
+    assert {"torch", "filelock", "scipy", "ray", "pyarrow"} <= set(hidden)
     for command in (
         ["read", str(astronaut), "--json"],
-        ["read", str(clip), "--out", "x.parquet", "--annotate", "x.mp4", "--crops", "crops"],
+        ["read", str(clip), "--out", "x.csv", "--annotate", "x.mp4", "--crops", "crops"],
         ["watch", "--camera", str(clip), "--snap-when", "any happy for 0s", "--out", "photos"],
     ):
         code = f"import sys; sys.modules.update(dict.fromkeys({hidden!r})); sys.argv = ['mien', *{command!r}];"
@@ -57,6 +57,26 @@ def test_training_without_its_extra_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install -c constraints.txt '.[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["read", "PHOTO", "--out", "x.parquet"], "tables"),
+        (["data", "describe", "x.faceset"], "train"),
+        (["data", "formats"], "train"),
+    ],
+)
+def test_without_pyarrow_one_sentence_says_what_to_install(
+    command: list[str], extra: str, astronaut: Path, tmp_path: Path
+) -> None:
+    words = ["mien", *(str(astronaut) if word == "PHOTO" else word for word in command)]
+    code = f"import sys; sys.modules['pyarrow'] = None; sys.argv = {words!r};"
+    code += "from mien.apps.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    assert f"pip install -c constraints.txt '.[{extra}]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -134,11 +134,11 @@ class Faces(list[FaceReading]):
         Without a face it has no rows, and no columns of expressions.
 
         Raises:
-            MissingExtraError: pandas is not installed.
+            MissingExtraError: pandas is not installed, or pyarrow.
         """
-        import pyarrow as pa
-
         try:
+            import pyarrow as pa
+
             columns = columns_of(self[0].labels if self else ())
             return pa.Table.from_pylist([face.as_row() for face in self], schema=columns).to_pandas()
         except ModuleNotFoundError as error:

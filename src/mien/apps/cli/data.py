@@ -37,9 +37,10 @@ def prepare(
     ] = False,
 ) -> None:
     """Read a dataset once and write it as a FaceSet, which opens in no time."""
-    from mien.data.faceset import check_new
-    from mien.data.formats import prepare as read
-    from mien.data.preparation import Wanted
+    with show.needs("train"):
+        from mien.data.faceset import check_new
+        from mien.data.formats import prepare as read
+        from mien.data.preparation import Wanted
     from mien.files import check_writable
 
     check_new(out)
@@ -83,7 +84,8 @@ def _print_set(faces: "FaceSet", out: Path) -> None:
 @app.command()
 def formats() -> None:
     """Explain each layout that `mien data prepare` reads, with an example."""
-    from mien.data.formats import FORMATS
+    with show.needs("train"):
+        from mien.data.formats import FORMATS
 
     show.out.print("`mien data prepare SOURCE` reads these. A line after | is one of the file above it.\n")
     for known in FORMATS.values():
@@ -110,8 +112,9 @@ def split(
     seed: Annotated[int, typer.Option(min=0, help="Decides every draw.")] = 0,
 ) -> None:
     """Divide the faces of a FaceSet anew, each class in proportion; the seed decides which go where."""
-    from mien.data.faceset import check_new, open_faceset
-    from mien.data.split import divide, read_parts
+    with show.needs("train"):
+        from mien.data.faceset import check_new, open_faceset
+        from mien.data.split import divide, read_parts
     from mien.files import check_writable
 
     check_new(out)
@@ -140,9 +143,10 @@ def describe(
     ] = None,
 ) -> None:
     """Count faces, twins and conflicting labels, and draw a contact sheet."""
-    from mien.data.contact_sheet import write_contact_sheet
-    from mien.data.description import describe as count
-    from mien.data.faceset import open_faceset
+    with show.needs("train"):
+        from mien.data.contact_sheet import write_contact_sheet
+        from mien.data.description import describe as count
+        from mien.data.faceset import open_faceset
 
     faces = open_faceset(faceset)
     path = sheet or faceset / "contact-sheet.png"

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from mien.errors import OutputError
+from mien.errors import MissingExtraError, OutputError
 from mien.files import written_beside
 from mien.reading.face_reading import FACE, WHERE, FaceReading, FrameReading
 from mien.reading.sinks import Sink
@@ -114,11 +114,14 @@ def table_sink(path: Path, labels: tuple[str, ...], *, settings: str = "", resum
 
     Raises:
         OutputError: The suffix is none of .csv, .parquet and .jsonl.
+        MissingExtraError: It is .parquet, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
     if suffix == PARQUET:
-        from mien.reading.sinks.parquet import ParquetSink  # here, since reading a photo should not wait for pyarrow
-
+        try:  # here, since reading a photo should not wait for pyarrow, nor need it
+            from mien.reading.sinks.parquet import ParquetSink
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("tables", error.name) from error
         return ParquetSink(path, labels, settings=settings, resume=resume)
     if suffix not in TEXTS:
         raise OutputError(f"Cannot write {path}: its name must end in one of {', '.join((*TEXTS, PARQUET))}.")
