@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from mien.models.registry import build, networks
+from mien.models.same_padding import same_max_pool
 from mien.models.summary import layers_of
 from mien.models.xception import XceptionModule
 
@@ -126,6 +127,14 @@ def test_the_xceptions_are_as_large_as_their_keras_originals(name: str, values: 
     layers = layers_of(name, channels=1, classes=7, view_px=entry.view_px)
     statistics = sum(layer.parameters for layer in layers if layer.kind == "BatchNorm2d")
     assert sum(layer.parameters for layer in layers) + statistics == values
+
+
+@pytest.mark.parametrize("side", [3, 4, 11, 12, 45, 46])
+def test_same_pooling_is_that_of_tensorflow(side: int) -> None:
+    x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    added = (-(-side // 2) - 1) * 2 + 3 - side  # "same": ceil(side / 2) windows of 3, two apart; an odd pixel goes last
+    padded = functional.pad(x, [added // 2, added - added // 2] * 2, value=-torch.inf)
+    assert torch.equal(same_max_pool(side)(x), functional.max_pool2d(padded, 3, 2))
 
 
 def test_gudis_maps() -> None:
