@@ -250,3 +250,10 @@ def test_a_model_that_may_have_learnt_the_faces_is_named(
     recipe = load_recipe("mien-s", [*TINY, "epochs=1", "data.train=train", "data.validate_on=test"])
     other = train(recipe, data=tmp_path / "anew.faceset", out=tmp_path)
     assert len(evaluate([str(other.path)], data=faceset_folder, split="PublicTest").results.warnings) == 1
+    assert evaluate([str(other.path)], data=tmp_path / "anew.faceset", split="test").results.warnings == ()
+    recipe = load_recipe(
+        "mien-s", [*TINY, "epochs=1", "data.train=train", "data.validate_on=test", f"start.run={tiny_run.path}"]
+    )
+    begun = train(recipe, data=tmp_path / "anew.faceset", out=tmp_path)
+    (said,) = evaluate([str(begun.path)], data=tmp_path / "anew.faceset", split="test").results.warnings
+    assert "was trained on “drawn”" in said, "what it started from was"

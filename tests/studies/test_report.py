@@ -232,6 +232,7 @@ def test_several_seeds_are_one_number_with_a_spread(
     assert claim.test.accuracy_gain.value == pytest.approx(np.mean(accuracies) - np.mean(slow))
     said = words.how_claims_are_tested(make_report(folder))
     assert "Points are means over 2 trainings of each" in said
+    assert "how much other seeds would change is not in it" in said
     assert words.seeds(cell) == f"2 seeds, sd {100 * cell.spread:.1f}"
     shutil.rmtree(runs[1].path)
     report = make_report(folder)
@@ -435,3 +436,16 @@ def test_a_browser_shows_it_whole(browser: object, written: Path, tmp_path: Path
     assert min(drawn) > 250
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("style", "ours", "spread", "said"),
+    [
+        ("percent", 0.7, 0.0123, "3 seeds, sd 1.2"),
+        ("decimal", 1.234, 0.05, "3 seeds, sd 0.050"),
+        ("seconds", 1200, 12, "3 seeds, sd 12"),
+        ("number", 4000, 1200, "3 seeds, sd 1,200"),
+    ],
+)
+def test_the_spread_over_seeds_is_written_as_the_value_is(style: str, ours: float, spread: float, said: str) -> None:
+    assert words.seeds(Cell(None, style, ours, seeds=3, of_seeds=3, spread=spread)) == said

@@ -106,6 +106,10 @@ def _table(printed: str, measure: str) -> dict[str, object]:
         ({"paper": ""}, "paper"),
         ({"tables": [], "comparisons": [{"says": "x", "first": "fat", "second": "fast"}]}, "no run 'fat'"),
         ({"tables": [], "comparisons": [], "winners": {"best": {"among": "x*"}}}, "no run is called like 'x\\*'"),
+        (
+            {"variants": {"slow": {}, "fast": {"set": {"data.validate_on": "other"}}}},
+            "slow validates on PublicTest and fast on other",
+        ),
     ],
 )
 def test_what_a_study_cannot_say_is_one_sentence(

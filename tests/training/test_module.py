@@ -127,3 +127,16 @@ def test_balanced_classes_weigh_as_if_they_were_equally_frequent() -> None:
     log_shares = torch.log_softmax(network(network.seen), 1)[torch.arange(8), LABELS]
     expected = -(module.class_weights[LABELS] * log_shares).mean()
     assert outputs["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_balanced_face_weighs_as_its_class_and_its_smoothed_share_of_others_no_more_than_that() -> None:
+    recipe = RECIPE.model_copy(update={"class_weights": "balanced"})
+    counts = torch.tensor([10, 0, 30, 40, 50, 60, 70])
+    network = Listening()
+    module = TrainingModule(network, recipe, SPEC, counts)
+    assert module.class_weights[1] == 0, "nothing is learnt of a class without a face"
+    assert float((module.class_weights * counts / counts.sum()).sum()) == pytest.approx(1)
+    outputs = module.training_step(_batch(), 0)
+    target = 0.9 * torch.eye(7)[LABELS] + 0.1 / 7
+    losses = -(target * torch.log_softmax(network(network.seen), 1)).sum(1)
+    assert outputs["loss"].item() == pytest.approx((module.class_weights[LABELS] * losses).mean().item(), rel=1e-5)

@@ -20,7 +20,7 @@ from mien.data.faceset import FaceSet
 from mien.errors import TrainingError
 from mien.training.batches import TrainingBatches
 from mien.training.callbacks import EpochOrder
-from mien.training.parallel import Parallel, check_agreement
+from mien.training.parallel import Parallel, SameStart, check_agreement
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from tests.conftest import PLAIN, ROOT, TINY
@@ -120,6 +120,18 @@ def test_what_cannot_be_spread(parallel: Parallel, changes: list[str], words: st
     with pytest.raises(TrainingError, match=words):
         parallel.check(load_recipe("mien-s", [*TINY, *changes]))
     Parallel().check(RECIPE)
+
+
+def test_processes_that_do_not_start_alike_are_noticed() -> None:
+    def trainer(others: SameStart) -> Any:
+        theirs = torch.tensor([others._data, others._precision])
+        return SimpleNamespace(world_size=2, strategy=SimpleNamespace(all_gather=lambda x: torch.stack([x, theirs])))
+
+    ours = SameStart("a1" * 32, "fp32")
+    ours.on_fit_start(trainer(SameStart("a1" * 32, "fp32")), nn.Linear(1, 1))
+    for theirs in (SameStart("a2" * 32, "fp32"), SameStart("a1" * 32, "bf16")):
+        with pytest.raises(TrainingError, match="The machines do not start alike"):
+            ours.on_fit_start(trainer(theirs), nn.Linear(1, 1))
 
 
 def test_different_weights_are_noticed() -> None:

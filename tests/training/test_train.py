@@ -105,12 +105,18 @@ def test_predictions_are_what_the_final_weights_give(
 
 
 def test_batches_that_add_up_are_one_large_batch(faceset_folder: Path, tmp_path: Path) -> None:
-    summed, large = (
-        _weights(train(load_recipe("mien-s", [*PLAIN, *batches]), data=faceset_folder, out=tmp_path))
-        for batches in (["batch_size=35", "accumulate=2"], ["batch_size=70"])
-    )
-    for name, weight in large.items():
-        torch.testing.assert_close(summed[name], weight, atol=1e-5, rtol=1e-4)
+    """Also where they do not fill the last step (4 batches, 3 a step), or not even one (4, 5 a step)."""
+    for batch, accumulate, alike in ((35, 2, 70), (35, 3, 105), (35, 5, 140)):
+        summed, large = (
+            train(load_recipe("mien-s", [*PLAIN, *batches]), data=faceset_folder, out=tmp_path)
+            for batches in ([f"batch_size={batch}", f"accumulate={accumulate}"], [f"batch_size={alike}"])
+        )
+        weights = _weights(summed)
+        for name, weight in _weights(large).items():
+            torch.testing.assert_close(weights[name], weight, atol=1e-5, rtol=1e-4)
+        if alike == 140:  # one step of each, so that all faces are asked before anything is learnt
+            loss = float(large.metrics()[0]["train_loss"])
+            assert float(summed.metrics()[0]["train_loss"]) == pytest.approx(loss, rel=1e-4)
 
 
 def test_a_clipped_step_is_no_longer_than_the_norm_allows(faceset_folder: Path, tmp_path: Path) -> None:
@@ -330,6 +336,13 @@ def test_a_run_whose_faces_changed_does_not_go_on(tmp_path: Path) -> None:
     drawn_faceset(seed=1).save(folder)
     with pytest.raises(TrainingError, match="has changed since"):
         resume(run)
+    for number, part in enumerate(
+        ({"groups": drawn_faceset().groups[::-1].copy()}, {"label_names": drawn_faceset().label_names[::-1]})
+    ):
+        folder.rename(tmp_path / f"old {number}")
+        replace(drawn_faceset(), **part).save(folder)
+        with pytest.raises(TrainingError, match="has changed since"):
+            resume(run)
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

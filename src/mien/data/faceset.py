@@ -75,6 +75,14 @@ class FaceSet:
         """Return the number of faces."""
         return len(self.labels)
 
+    @property
+    def companions_sha256(self) -> str:
+        """Of what may be learnt from or divided by beside faces, labels and splits, which `sha256` is of."""
+        content = hashlib.sha256(json.dumps([self.label_names, self.split_names, self.vote_names]).encode())
+        content.update(self.groups.tobytes())
+        content.update(b"" if self.votes is None else self.votes.tobytes())
+        return content.hexdigest()
+
     def split(self, name: str) -> "FaceSet":
         """Return the faces of one split, in their order; a view where they are contiguous.
 

@@ -85,7 +85,8 @@ class SeedsCompared:
         n: Faces.
         accuracy_gain: Mean accuracy of the second recipe's trainings less that of the first's; the interval is over
             the faces.
-        p_value: Of `sign_flip_p`: how likely so large a gain is if the two recipes are equally good.
+        p_value: Of `sign_flip_p`: how likely so large a gain of these trainings is if they are equally good. Faces are
+            what is drawn, not seeds: how far trainings of one recipe differ is not in it.
     """
 
     seeds: int

@@ -24,6 +24,7 @@ from mien.evaluation.subsets import score_subsets
 from mien.evaluation.views import check_views, views
 from mien.preprocess import InputSpec
 from mien.training.environment import processor
+from mien.training.first_weights import data_learnt_before
 
 BATCH = 256
 
@@ -122,17 +123,20 @@ def evaluate(
 
 
 def _may_have_learnt(candidate: Candidate, faces: FaceSet, split: str) -> str | None:
-    """Return a sentence if a model was trained on the same faces under other splits."""
+    """Return a sentence if a model, or one that it started from, was trained on the same faces under other splits."""
     made = candidate.provenance
-    if made is None or made.data_sha256 == faces.sha256:
+    if made is None:
         return None
-    names, sources = {made.data, faces.name}, {undivided(made.data), undivided(faces.name)}
-    if len(sources) > 1 or names == sources:
-        return None
-    return (
-        f"{candidate.name} was trained on “{made.data}”, and “{faces.name}” has the same faces in other splits: those "
-        f"of {split} may be ones that it has learnt, and its scores too good."
-    )
+    source = undivided(faces.name)
+    own = [made.data] if made.data_sha256 != faces.sha256 and {made.data, faces.name} != {source} else []
+    before = [name for name in data_learnt_before(made.start) if name != faces.name]
+    for learnt in (*own, *before):
+        if undivided(learnt) == source:
+            return (
+                f"{candidate.name} was trained on “{learnt}”, and “{faces.name}” has the same faces in other splits: "
+                f"those of {split} may be ones that it has learnt, and its scores too good."
+            )
+    return None
 
 
 def judge(

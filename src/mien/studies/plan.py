@@ -86,6 +86,13 @@ def plan(study: Study, *, scale: float = 1.0, changes: Sequence[str] = ()) -> tu
                 recipe = load_recipe(variant.recipe or study.base, [*overrides, f"seed={seed}"])
                 trainings.append(_planned(study, of, recipe, scale))
     study.check_names({training.of for training in trainings})
+    watched = {training.of: training.recipe.data.validate_on for training in trainings}
+    for claim in study.comparisons:
+        if watched[claim.first] != watched[claim.second]:
+            raise StudyError(
+                f"Study {study.name}, {claim.says!r}: {claim.first} validates on {watched[claim.first]} and "
+                f"{claim.second} on {watched[claim.second]}; trainings are compared on the same faces."
+            )
     _check_folders(study, trainings)
     return tuple(trainings)
 

@@ -37,12 +37,15 @@ class Batch(NamedTuple):
 class TrainingBatches:
     """Batches of one epoch after another, shuffled anew for each; what is left over at the end is dropped.
 
+    So are batches too few for a step of `accumulate`.
+
     Where several processes train together, each takes every n-th face of a batch.
 
     Attributes:
         epoch: Whose batches are drawn, counted from 0.
         first: Of them, the one to begin with, from 0: where a run goes on within an epoch.
         drawn: How many of them have been drawn, those before the first included.
+        accumulate: Batches whose gradients make a step: as many as asked for, or as an epoch has.
         process: Which of the processes this is, from 0.
         processes: How many there are.
     """
@@ -56,6 +59,7 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         flip: Flip,
+        accumulate: int = 1,
         features: Tensor | None = None,
     ) -> None:
         """Prepare the batches.
@@ -67,6 +71,7 @@ class TrainingBatches:
             batch_size: Faces in a batch.
             seed: Decides every draw.
             flip: When a face is mirrored; see the recipe's `augmentation.flip`.
+            accumulate: Batches whose gradients make a step.
             features: (2, N, F) further inputs, for each face and for its mirror.
         """
         self._faces_u8 = torch.from_numpy(np.array(faces_u8))  # a copy in memory: shuffled reads want no disk
@@ -78,10 +83,12 @@ class TrainingBatches:
         self._features = features
         self.epoch = self.first = self.drawn = 0
         self.process, self.processes = 0, 1
+        self._whole = len(faces_u8) * (2 if flip == "both" else 1) // self._batch_size
+        self.accumulate = min(accumulate, self._whole)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._targets) * (2 if self._flip == "both" else 1) // self._batch_size
+        return self._whole - self._whole % self.accumulate
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of `self.epoch` from the first on."""
@@ -107,7 +114,7 @@ class TrainingBatches:
             return torch.zeros(count, dtype=torch.bool)
         if self._flip == "both":
             return torch.arange(2 * count) >= count
-        if self._flip == "random":  # a path of four numbers that end in 0 is that of no step
+        if self._flip == "random":
             return torch.randint(2, (count,), generator=generator(self._seed, self.epoch, 0, 0)).bool()
         # A random half is mirrored in even epochs, the other half in odd ones (Jordan 2024, section 3.6).
         first_half = torch.randint(2, (count,), generator=generator(self._seed)).bool()
@@ -115,7 +122,11 @@ class TrainingBatches:
 
 
 def draw_seed(*path: int) -> int:
-    """Return a seed that belongs to (seed, epoch, step), unrelated to its neighbours'."""
+    """Return a seed that belongs to (seed, epoch, step), unrelated to its neighbours'.
+
+    Zeros at the end of a path do not count, so an epoch's order, its mirrored half and its first step draw from one
+    stream, for different things; another rule would draw anew what published runs drew.
+    """
     return int(np.random.SeedSequence(path).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

@@ -92,7 +92,7 @@ class Metrics(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add a batch."""
-        loss, count = float(outputs["loss"]), len(batch.targets)
+        loss, count = float(outputs["batch_loss"]), len(batch.targets)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} in epoch {trainer.current_epoch + 1}, batch {batch_idx + 1}; "

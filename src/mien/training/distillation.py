@@ -74,7 +74,9 @@ def _check_answers(given: RunFolder, recipe: Recipe, learn: FaceSet) -> None:
             "to train it on folds, or a run that had teachers, to use their answers again."
         )
     answered = len(np.load(given.answers_path, mmap_mode="r"))
-    if given.environment()["data_sha256"] != learn.sha256 or answered != len(learn):
+    began = given.environment()
+    same = began["data_sha256"] == learn.sha256 and began["labels"] == [*learn.label_names]
+    if not same or answered != len(learn):
         raise TrainingError(
             f"The answers in {given.path} are for the {answered:,} faces of another FaceSet; train on that one, or "
             "name a recipe, whose teachers are trained on yours."

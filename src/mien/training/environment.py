@@ -22,6 +22,7 @@ def describe_environment(recipe: Recipe, faces: FaceSet, faceset_folder: Path, *
     return {
         "data": faces.name,
         "data_sha256": faces.sha256,
+        "data_companions_sha256": faces.companions_sha256,
         "data_folder": str(faceset_folder.resolve()),
         "labels": list(faces.label_names),
         "vote_names": list(faces.vote_names),

@@ -3,6 +3,7 @@
 In: a recipe, or a run that has no checkpoint yet.  Out: what its first weights are, in words; its network.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,6 +64,11 @@ def start_of(recipe: Recipe) -> dict[str, str]:
 def _trained(name: str, data: str, what: str, file: Path, start: str) -> str:
     before = "" if start == SCRATCH else f", which started from {start}"
     return f"{name}, trained on {data} ({what}'s SHA-256 {sha256(file)[:12]}…){before}"
+
+
+def data_learnt_before(start: str) -> list[str]:
+    """Return the names of the sets that a model's ancestors learnt from, as its card's `start` tells them."""
+    return re.findall(r"trained on (.+?) \((?:file|checkpoint)'s SHA-256 ", start)
 
 
 def first_network(run: RunFolder, learn: FaceSet) -> nn.Module:

@@ -21,7 +21,7 @@ from mien.training.first_weights import first_network
 from mien.training.hog_cache import hog_of, hog_of_looks
 from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
-from mien.training.parallel import ONE_PROCESS, Parallel, check_agreement, part
+from mien.training.parallel import ONE_PROCESS, Parallel, SameStart, check_agreement, part
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder, network_logits
 from mien.training.stopping import LastCheckpoint, StopEarly, StopOnInterrupt
@@ -74,6 +74,7 @@ def fit(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         flip=recipe.augmentation.flip,
+        accumulate=recipe.accumulate,
         features=hog_of_looks(learn, spec, data, watcher.on_note) if hog else None,
     )
     module = TrainingModule(
@@ -97,6 +98,7 @@ def fit(
         use_distributed_sampler=False,  # the batches know their part
         precision="bf16-mixed" if environment["precision"] == "bf16" else "32-true",
         callbacks=[
+            SameStart(environment["data_sha256"], environment["precision"]),
             EpochOrder(batches),
             RunningMean(recipe.ema_decay),
             Metrics(run, watcher),
@@ -105,7 +107,7 @@ def fit(
             StopOnInterrupt(run),
             *([StopEarly(recipe.patience)] if recipe.patience else []),
         ],
-        accumulate_grad_batches=recipe.accumulate,
+        accumulate_grad_batches=batches.accumulate,
         gradient_clip_val=recipe.clip_norm,
         default_root_dir=run.path,
         logger=open_trackers(trackers, run) if parallel.leads else False,

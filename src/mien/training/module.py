@@ -49,12 +49,13 @@ class TrainingModule(pl.LightningModule):
         )
         self._recipe = recipe
         self._spec = spec
-        balanced = class_counts.sum() / (len(class_counts) * class_counts.clamp(min=1))
+        known = class_counts > 0  # nothing is learnt of a class without a face
+        balanced = known * class_counts.sum() / (known.sum() * class_counts.clamp(min=1))
         weights = balanced if recipe.class_weights == "balanced" else torch.ones(len(class_counts))
         self.register_buffer("class_weights", weights.float(), persistent=False)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        """Return the loss of one batch, and how many of its faces were right."""
+        """Return the loss of one batch, twice since Lightning divides one by `accumulate`, and how many were right."""
         recipe = self._recipe
         augmentation = recipe.augmentation.at(self.current_epoch, recipe.epochs)
         draws = torch.Generator().manual_seed(batch.seed)
@@ -71,10 +72,17 @@ class TrainingModule(pl.LightningModule):
         torch.manual_seed(draw_seed(batch.seed, DROPOUT))  # dropout draws from torch's own generator
         outputs = self._forward(inputs.contiguous(memory_format=torch.channels_last), *batch.features).float()
         logits = outputs[:, :classes]
-        loss = F.cross_entropy(logits, targets, weight=self.class_weights, label_smoothing=recipe.label_smoothing)
+        losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=recipe.label_smoothing)
+        # A face weighs as its classes do. With `weight=` each class's share of the target would: smoothing's share of a
+        # rare class, which no face showed, would count more than what the face does show.
+        loss = (losses * (targets @ self.class_weights)).mean()
         if recipe.targets.vote_head:
             loss = loss + recipe.targets.vote_head * F.cross_entropy(outputs[:, classes:], votes)
-        return {"loss": loss, "right": (logits.detach().argmax(1) == targets.argmax(1)).sum()}
+        return {
+            "loss": loss,
+            "batch_loss": loss.detach(),
+            "right": (logits.detach().argmax(1) == targets.argmax(1)).sum(),
+        }
 
     def validation_step(self, batch: list[Tensor], batch_index: int) -> dict[str, Tensor]:
         """Return the summed loss of (inputs, labels, features …), without smoothing, and how many were right."""

@@ -1,7 +1,8 @@
 """One training in several processes, on this machine or on several: Lightning's DDP, over gloo on processors.
 
 Each process takes its part of every batch and the gradients are averaged, so a recipe means the same with one process
-or with eight. The leader keeps the run folder; the others work in a scratch folder that goes when they end.
+or with eight, but for batch norms, which are taken over a process's own part. The leader keeps the run folder; the
+others work in a scratch folder that goes when they end.
 """
 
 import os
@@ -110,6 +111,22 @@ def part(trainer: pl.Trainer) -> None:
     if trainer.world_size > 1 and torch.distributed.is_initialized():
         trainer.strategy.barrier()
         torch.distributed.destroy_process_group()
+
+
+class SameStart(pl.Callback):
+    """Raises TrainingError unless every process learns from the same faces, and in the same precision."""
+
+    def __init__(self, data_sha256: str, precision: str) -> None:
+        self._data, self._precision = int(data_sha256[:12], 16), precision == "bf16"
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ask all."""
+        ours = torch.tensor([self._data, self._precision])
+        if trainer.world_size > 1 and not (trainer.strategy.all_gather(ours) == ours).all():
+            raise TrainingError(
+                "The machines do not start alike: their FaceSets differ, or one has bf16 and another not; copy one "
+                "FaceSet to all, and say --set precision=fp32."
+            )
 
 
 def check_agreement(trainer: pl.Trainer, network: nn.Module) -> None:

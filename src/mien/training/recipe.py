@@ -49,6 +49,8 @@ class DataSection(Section):
     def _spares_private_test(self) -> "DataSection":
         if "PrivateTest" in (self.train, self.validate_on):
             raise ValueError("PrivateTest is for reporting; learn from Training and choose on PublicTest")
+        if self.train == self.validate_on:
+            raise ValueError("choose on other faces than those learnt from; `mien data split` divides a split")
         return self
 
 

@@ -110,12 +110,16 @@ def resume(
     check_trackers(trackers)
     folder = run.data_folder(data)
     faces = open_faceset(folder)
-    if faces.sha256 != run.environment()["data_sha256"]:
+    environment = run.environment()
+    hashes = {"data_sha256": faces.sha256, "data_companions_sha256": faces.companions_sha256}
+    if any(
+        environment.get(name, now) != now for name, now in hashes.items()
+    ):  # runs begun earlier have the first alone
         raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
     parallel.check(run.recipe)
     watcher = watcher or Watcher()
     with threads_of(run.recipe):
-        changes = moved(run.environment())
+        changes = moved(environment)
     if changes:
         watcher.on_note(changes)
     with parallel.folder_with(run.path) as path:

@@ -31,7 +31,16 @@ def seeds(cell: Cell) -> str:
     if cell.of_seeds < 2:
         return ""
     number = f"{cell.seeds} of {cell.of_seeds}" if cell.seeds < cell.of_seeds else f"{cell.seeds}"
-    return f"{number} seeds" if cell.spread is None else f"{number} seeds, sd {100 * cell.spread:.1f}"
+    if cell.spread is None:
+        return f"{number} seeds"
+    match cell.style:
+        case "percent":
+            spread = f"{100 * cell.spread:.1f}"
+        case "number" | "seconds":
+            spread = f"{cell.spread:,.0f}"
+        case _:
+            spread = f"{cell.spread:.3f}"
+    return f"{number} seeds, sd {spread}"
 
 
 def difference(cell: Cell) -> str:
@@ -59,7 +68,8 @@ def how_claims_are_tested(report: Report) -> str:
     trainings = (
         "One training each: another seed may say otherwise"
         if seeds == 1
-        else f"Points are means over {seeds} trainings of each, which differ in their seed"
+        else f"Points are means over {seeds} trainings of each, which differ in their seed; the test is over faces, "
+        "and how much other seeds would change is not in it"
     )
     return (
         f"Our runs on the same validation faces, in points of accuracy: exact randomisation test of the pairs "
