@@ -45,6 +45,17 @@ def test_a_server_that_does_not_answer(served: tuple[Path, str], monkeypatch: py
         fetch("yunet")
 
 
+def test_a_wrong_proxy_is_not_taken_for_a_wrong_file(
+    served: tuple[Path, str], own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pin(monkeypatch, "http://mien.invalid/x.onnx", "0" * 64)
+    monkeypatch.setenv("HTTP_PROXY", "http://")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(WeightsError, match="Could not download"):
+        fetch("yunet")
+
+
 def test_a_file_added_by_hand_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:
     file = tmp_path / "downloaded"
     file.write_bytes(b"weights")

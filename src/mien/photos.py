@@ -69,7 +69,7 @@ def upright_bgr(picture: "Picture", name: object = "the picture") -> NDArray[np.
     from PIL import ExifTags, Image
 
     turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
         raise InputError(f"{name} has 32-bit values, whose white nobody knows; save it with 8 or 16 bits.")
     # Not ImageOps.exif_transpose: it writes the other tags anew, and stumbles over those that are badly made.
     image = picture.transpose(Image.Transpose[UPRIGHT[turned]]) if turned in UPRIGHT else picture

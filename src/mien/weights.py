@@ -153,15 +153,15 @@ def fetch(name: str, *, offline: bool = False) -> Path:
     try:
         # pooch writes beside, checks the sum, then renames.
         return Path(pooch.retrieve(pinned.url, f"sha256:{pinned.sha256}", fname=pinned.filename, path=home()))
-    except ValueError as error:  # pooch's word for another sum
-        raise WeightsError(
-            f"What came from {pinned.url} has another SHA-256 than the pinned one, and was thrown away; "
-            "try again later, or get the file elsewhere and run `mien weights add`."
-        ) from error
     except PermissionError as error:
         raise WeightsError(f"Cannot write into {home()}; allow it, or name another folder with MIEN_HOME.") from error
     except OSError as error:
         raise WeightsError(
             f"Could not download {pinned.filename} ({type(error).__name__}); without network, get it from the "
             f"address above on another machine, copy it to this one and run: mien weights add {pinned.filename}"
+        ) from error
+    except ValueError as error:  # pooch's word for another sum; a wrong proxy is both, and above
+        raise WeightsError(
+            f"What came from {pinned.url} has another SHA-256 than the pinned one, and was thrown away; "
+            "try again later, or get the file elsewhere and run `mien weights add`."
         ) from error

@@ -114,6 +114,12 @@ def test_one_broken_file_in_a_folder_is_reported_and_the_others_are_read(
     assert (code, out.count("a.jpg"), out.count("c.jpg")) == (1, 1, 1)
     assert "notes.txt is neither a photo nor a clip" in err
     assert "2 of 4 files could not be read" in err
+    code, _, err = mien("read", folder / "b.jpg", folder / "notes.txt", folder / "none.jpg")
+    assert code == 2
+    assert all(said in err for said in ("b.jpg is not a picture", "notes.txt is neither", "none.jpg; check the spell"))
+    code, _, err = mien("read", folder / "notes.txt", folder / "none.jpg")
+    assert code == 2
+    assert all(said in err for said in ("notes.txt is neither", "none.jpg; check the spell"))
 
 
 def test_what_could_be_read_of_a_damaged_clip_is_kept(mien: Mien, tmp_path: Path) -> None:

@@ -81,6 +81,14 @@ def test_a_damaged_clip_is_damaged_in_every_reading(mien: Mien, media: Path, tmp
     assert any(source.endswith("e.mp4") for source in sources), "what could be read of it is there"
 
 
+def test_a_file_that_was_replaced_since_is_read_again(mien: Mien, media: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(media / "b.jpg")
+    for faces in (0, 1):
+        assert mien("read", media / "b.jpg", "--engine", "ray", "--out", "all.parquet")[0] == 0
+        assert sum(row["face"] is not None for row in _rows(tmp_path / "all.parquet")) == faces
+        shutil.copy(media / "a.jpg", media / "b.jpg")
+
+
 def test_a_data_set_has_one_kind_of_rows(mien: Mien, media: Path, tmp_path: Path) -> None:
     assert mien("read", media / "a.jpg", "--engine", "ray", "--out", "all.parquet")[0] == 0
     before = sorted((tmp_path / "all.parquet").iterdir())

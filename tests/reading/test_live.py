@@ -116,7 +116,31 @@ def test_a_clip_that_does_not_begin_at_0_begins_at_once() -> None:
     assert slept == pytest.approx([0, 1, 2])
 
 
-def test_live_readings_are_tracked_and_lag_half_the_window_at_most(astronaut: Path) -> None:
+def test_joined_clips_whose_times_begin_anew_play_on_and_are_still_photographed() -> None:
+    now, slept = [7.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    clip = [Frame(BLANK, index=number, time_s=time_s) for number, time_s in enumerate((5.0, 6.0, 7.0, 0.0, 1.0, 2.0))]
+    original, time.sleep = time.sleep, sleep
+    try:
+        list(_paced(iter(clip), lambda: now[0]))
+    finally:
+        time.sleep = original
+    assert slept == pytest.approx([0, 1, 1, 0, 1, 1])
+    rule = SnapRule.parse("all happy for 1s", EXPRESSIONS)
+    shown = [rule.update(_reading(time_s, "happy")) for time_s in (59.5, 60.0, 0.0, 0.5, 1.0)]
+    assert shown == [False, False, False, False, True]
+
+
+def test_a_stream_without_a_picture_is_an_error() -> None:
+    with Newest(lambda: iter(()), reconnects=True) as newest, pytest.raises(InputError, match="gives no picture"):
+        next(iter(newest))
+
+
+def test_live_readings_are_tracked(astronaut: Path) -> None:
     image = next(iter(frames(astronaut))).image_bgr
     reader = Reader()
     reads = LiveReader(reader)

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from mien.reading.detectors import Detection
 from mien.reading.reader import Reader
 from mien.reading.sources import Frame
 from mien.weights import add
+from tests.conftest import write_clip
 
 
 def test_a_photo_gives_its_faces(astronaut: Path) -> None:
@@ -186,6 +188,28 @@ def test_unknown_models_and_detectors_are_refused() -> None:
         Reader(model="mien-xl")
     with pytest.raises(DetectorError, match="no detector 'dlip'"):
         Reader(detector="dlip")
+
+
+@pytest.mark.parametrize("name", ["haar", "yunet"])
+def test_one_reader_reads_two_clips_and_a_photo_at_once(
+    astronaut: Path, tmp_path: Path, request: pytest.FixtureRequest, name: str
+) -> None:
+    """OpenCV's detectors end the whole process when two threads ask one of them."""
+    if name == "yunet":
+        add(request.getfixturevalue("shared") / "models" / "face_detection_yunet_2023mar.onnx")
+    portrait = np.asarray(Image.open(astronaut).convert("RGB"))
+    views = [portrait[:200, 60 + 2 * number : 300 + 2 * number] for number in range(30)]
+    write_clip(tmp_path / "a.mp4", views, range(0, 1500, 50))
+    reader = Reader(detector=name, search_every_s=0)
+    alone = [len(reading.faces) for reading in reader.stream(tmp_path / "a.mp4")]
+    shutil.copy(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    together = []
+    for one, other in zip(reader.stream(tmp_path / "a.mp4"), reader.stream(tmp_path / "b.mp4"), strict=True):
+        together.append((len(one.faces), len(other.faces)))
+        assert together[-1] == (alone[len(together) - 1],) * 2
+        if len(together) % 10 == 0:
+            assert len(reader.read(astronaut)) == 1
+    assert len(together) == len(alone)
 
 
 def test_frames_can_be_read_one_by_one(astronaut: Path) -> None:

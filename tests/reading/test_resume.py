@@ -3,8 +3,10 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,9 +15,11 @@ from PIL import Image
 
 from mien.errors import OutputError
 from mien.labels import EXPRESSIONS
+from mien.reading.face_reading import FrameReading
 from mien.reading.reader import Reader
-from mien.reading.sinks.parquet import ParquetSink
-from tests.conftest import write_clip
+from mien.reading.sinks.parquet import ParquetSink, failure_of
+from mien.reading.sources import Frame
+from tests.conftest import break_a_packet, write_clip
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def _read(files: list[Path], out: Path, *, resume: bool = False) -> list[str]:
     sink = ParquetSink(out, EXPRESSIONS, settings=reader.settings(files), resume=resume)
     begun = sink.begun() if resume else None
     with sink:
-        return reader.read_into([sink], files, begun=begun).failures
+        return reader.read_into([sink], files, on_failure=sink.note_failure, begun=begun).failures
 
 
 KILLED = """
@@ -179,3 +183,36 @@ def test_what_is_no_table_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"faces.parquet is no Parquet table, or a broken one; delete it"):
         _ = ParquetSink(path, EXPRESSIONS, resume=True).finished
     assert path.read_text() == "junk"
+
+
+def test_what_was_damaged_before_the_stop_is_not_forgotten(files: list[Path], tmp_path: Path) -> None:
+    """A broken file is tried again and said again, a damaged clip is there already; each is said once."""
+    break_a_packet(files[0])
+    reader, out = Reader(), tmp_path / "out.parquet"
+
+    def stop(reading: FrameReading) -> None:
+        if reading.source == str(files[2]) and reading.frame == 9:
+            raise KeyboardInterrupt
+
+    sink = ParquetSink(out, EXPRESSIONS, settings=reader.settings(files))
+    with pytest.raises(KeyboardInterrupt), sink:
+        reader.read_into([sink], files, on_frame=stop, on_failure=sink.note_failure)
+    failures = _read(files, out, resume=True)
+    assert [Path(sentence.split()[0]).name for sentence in failures] == ["a.mp4", "b.mp4"]
+    assert failure_of(out).splitlines() == failures
+
+
+def test_ctrl_c_in_the_middle_of_a_frame_costs_that_frame_and_no_half_of_it(tmp_path: Path) -> None:
+    class Interrupted(FrameReading):
+        def as_rows(self) -> Iterator[dict[str, Any]]:
+            yield {"source": "a.mp4", "frame": 1, "time_s": 0.1}
+            raise KeyboardInterrupt
+
+    out, frame = tmp_path / "out.parquet", Frame(np.zeros((8, 8, 3), np.uint8))
+    sink = ParquetSink(out, EXPRESSIONS)
+    with pytest.raises(KeyboardInterrupt), sink:
+        sink.write(frame, FrameReading("a.mp4", 0, 0.0, ()))
+        sink.write(frame, Interrupted("a.mp4", 1, 0.1, ()))
+    begun = sink.begun()
+    assert begun is not None
+    assert (begun.rows, begun.frame) == (1, 0)

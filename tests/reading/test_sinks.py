@@ -364,3 +364,26 @@ def test_what_is_read_is_never_overwritten(astronaut: Path, tmp_path: Path) -> N
 def test_a_photo_becomes_a_photo_and_a_clip_a_clip(tmp_path: Path, target: str, source: str) -> None:
     with pytest.raises(OutputError, match="its name must end in"):
         picture_sink(tmp_path / target, tmp_path / source)
+
+
+def test_a_photo_too_wide_for_jpeg_becomes_a_png_among_others_and_one_sentence_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    files = [tmp_path / "in" / name for name in ("a.png", "wide.png")]
+    for file, width in zip(files, (64, 65_501), strict=True):
+        Image.new("RGB", (width, 32)).save(file)
+    with AnnotatedFolder(tmp_path / "out", files) as sink:
+        assert Reader().read_into([sink], files).failures == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "wide.png"]
+    with (
+        pytest.raises(OutputError, match="JPEG takes 65,500 pixels along a side, and the photo has 65,501"),
+        picture_sink(tmp_path / "wide.jpg", files[1]) as photo,
+    ):
+        Reader().read_into([photo], files[1:])
+    assert not (tmp_path / "wide.jpg").exists()
+
+
+def test_a_matroska_clip_is_drawn_without_a_word(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with picture_sink(tmp_path / "drawn.mkv", clip) as sink:
+        Reader().read_into([sink], [clip])
+    assert (tmp_path / "drawn.mkv").stat().st_size > 1000
+    assert "not used" not in capfd.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import DamagedClip, InputError
+from mien.photos import upright_bgr
 from mien.reading.sources import Frame, frame_count, frames, media_files
 from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip, write_mpeg
 
@@ -79,6 +80,8 @@ def test_numbers_of_unknown_range_are_refused(tmp_path: Path) -> None:
         Image.fromarray(np.full((32, 32), 1, kind)).save(tmp_path / "measured.tif")
         with pytest.raises(InputError, match=r"measured\.tif has 32-bit values, .* save it with 8 or 16 bits"):
             _photo(tmp_path / "measured.tif")
+    with pytest.raises(InputError, match="the picture has 32-bit values"):
+        upright_bgr(Image.fromarray(np.full((32, 32), 200, np.int32)))
 
 
 def test_each_frame_of_a_clip_has_its_own_time(clip: Path) -> None:

@@ -119,8 +119,8 @@ def read_over_cluster(
     wanted = {file: reader.settings([file]) for file in files}
     data_set.check_settings(reader.settings([]))
     parts = {file: data_set.part(file) for file in files}
-    there = [part for part in parts.values() if part.is_file()]
-    open_ = [file for file, part in parts.items() if not part.is_file()]
+    there = [part for file, part in parts.items() if part.is_file() and settings_of(part) == wanted[file]]
+    open_ = [file for file, part in parts.items() if part not in there]  # a file that was replaced since, too
     failures = [failure for part in there if (failure := failure_of(part))]
     summary = ReadSummary(files=len(there) - len(failures), failures=failures)
     if open_:
@@ -172,10 +172,8 @@ def _read(folder: Path, file: Path, part: Path, settings: str, options: dict[str
     try:
         reader = _reader(tuple(sorted(options.items())))
         with ParquetSink(part, reader.classifier.card.labels, settings=settings) as sink:
-            summary = reader.read_into([sink], [file])
+            summary = reader.read_into([sink], [file], on_failure=sink.note_failure)
             failure = next(iter(summary.failures), None)
-            if failure is not None:
-                sink.note_failure(failure)
     except MienError as error:
         return FileRead(failure=str(error))
     return FileRead(summary.frames, summary.faces, failure)

@@ -4,6 +4,7 @@ In: the number of a camera, an address, or a file.  Out: Frame after Frame; thos
 are dropped, so that what is seen is what is now.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ class Newest:
 
         Args:
             opened: Opens the source and yields its frames.
-            reconnects: Open it again when it breaks or ends after its first frame; otherwise its end is the end.
+            reconnects: Open it again when it breaks or ends after its first frame.
             wait: Waits for an event or some seconds; a test passes its own.
         """
         self.dropped = 0
@@ -100,6 +101,8 @@ class Newest:
                             return
                     if not self._reconnects:
                         return
+                    if not seen:
+                        raise InputError("The camera or stream opens and gives no picture; check it, or try again.")
                     self.trouble = "the stream ended"
                 except InputError as error:
                     if not (self._reconnects and seen):
@@ -183,11 +186,12 @@ def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
 
 def _paced(clip: Iterator[Frame], clock: Callable[[], float]) -> Iterator[Frame]:
     """Yield a clip's frames when their time has come."""
-    began_s: float | None = None
+    began_s, before_s = 0.0, math.inf
     for frame in clip:
         time_s = frame.time_s or 0.0
-        if began_s is None:  # a clip that was cut from another need not begin at 0
+        if time_s < before_s:  # a clip need not begin at 0, and one that was joined may begin its times anew
             began_s = clock() - time_s
+        before_s = time_s
         time.sleep(max(0.0, began_s + time_s - clock()))
         yield frame
 

@@ -19,7 +19,7 @@ from mien.errors import DamagedClip, InputError
 from mien.files import sha256
 from mien.photos import upright_bgr
 from mien.preprocess import crop_face
-from mien.reading.detectors import AUTO, Detection, make_detector
+from mien.reading.detectors import AUTO, Detection, FaceDetector, OneAtATime, make_detector
 from mien.reading.face_reading import FaceReading, Faces, FrameReading
 from mien.reading.finder import SEARCH_EVERY_S, Finder, Found
 from mien.reading.pipeline import ahead
@@ -85,7 +85,7 @@ class Reader:
             detector: "auto", "haar", "yunet" or "dlib"; see `mien.reading.detectors.make_detector`.
             largest: Read only the largest face of each frame.
             smooth_s: In clips, average each face's probabilities over this many seconds of its track; 0 to 10.
-            every_s: In clips, read a frame at most this often; 0: each one.
+            every_s: In clips, read a frame so often, on average; 0: each one.
             search_every_s: In clips, search the whole frame for faces this often, and between that only where faces
                 were; 0: each frame.
             offline: Never download a detector's model.
@@ -107,7 +107,7 @@ class Reader:
                 f"{smooth_s:g}. For longer means, average the table."
             )
         self.classifier = Classifier(model, threads=threads)
-        self.detector = make_detector(detector, offline=offline)
+        self.detector: FaceDetector = OneAtATime(make_detector(detector, offline=offline))
         self.smooth_s = smooth_s
         self._largest = largest
         self._every_s = every_s
@@ -137,7 +137,7 @@ class Reader:
             yield self.read_frame(Frame(_as_bgr(source, rgb=rgb)))
             return
         failures: list[InputError] = []
-        for _, reading in self.readings(_frames_of([path_of(source)], self._every_s, failures)):
+        for _, reading in self.readings(_frames_of([path_of(source)], self._every_s, failures.append)):
             yield reading
         for failure in failures:
             if not isinstance(failure, DamagedClip):
@@ -202,6 +202,7 @@ class Reader:
         files: Sequence[Path],
         *,
         on_frame: Callable[[FrameReading], None] = lambda reading: None,
+        on_failure: Callable[[str], None] = lambda sentence: None,
         begun: Begun | None = None,
     ) -> ReadSummary:
         """Read files one after another into sinks.
@@ -213,13 +214,19 @@ class Reader:
             sinks: Where readings go.
             files: Photos and clips.
             on_frame: Told of each frame, for a progress bar.
+            on_failure: Told of each file that cannot be read, or not to its end, before what follows it is written.
             begun: What a table holds already: only what it lacks is written.
 
         Raises:
             InputError: The only file cannot be read.
         """
         summary, failures = ReadSummary(), list[InputError]()
-        readings = self.readings(_frames_of(files, self._every_s, failures, begun, warm_up_s(self.smooth_s)))
+
+        def failed(error: InputError) -> None:
+            failures.append(error)
+            on_failure(str(error))
+
+        readings = self.readings(_frames_of(files, self._every_s, failed, begun, warm_up_s(self.smooth_s)))
         for frame, reading in readings if begun is None else gone_on(readings, begun):
             for sink in sinks:
                 sink.write(frame, reading)
@@ -228,8 +235,9 @@ class Reader:
             on_frame(reading)
         if len(files) == 1 and failures and not isinstance(failures[0], DamagedClip):
             raise failures[0]
-        summary.files = len(files) - len(failures)
-        summary.failures = [str(failure) for failure in failures]
+        earlier = begun.failures if begun else ()
+        summary.failures = list(dict.fromkeys([*earlier, *map(str, failures)]))  # a file tried again fails again
+        summary.files = len(files) - len(summary.failures)
         return summary
 
     @cached_property
@@ -279,11 +287,11 @@ class Reader:
 def _frames_of(
     files: Sequence[Path],
     every_s: float,
-    failures: list[InputError],
+    failed: Callable[[InputError], None],
     begun: Begun | None = None,
     again_s: float = 0.0,
 ) -> Generator[Frame, None, None]:
-    """Yield the frames of all files; note what cannot be read, and go on.
+    """Yield the frames of all files; tell what cannot be read, and go on.
 
     Of what is in a table already only the last source's last `again_s` seconds are read.
     """
@@ -296,7 +304,7 @@ def _frames_of(
         try:
             yield from frames(file, every_s=every_s, from_s=from_s)
         except InputError as error:
-            failures.append(error)
+            failed(error)
 
 
 def _as_bgr(image: object, *, rgb: bool) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ class Begun:
         boxes: Frame, box and track of each face of its last second.
         tracks: How many tracks that source has had.
         rows: Rows in all.
+        failures: What could not be read of the sources before, a sentence each.
     """
 
     sources: frozenset[str]
@@ -38,6 +39,7 @@ class Begun:
     boxes: tuple[tuple[int, Box, int], ...]
     tracks: int
     rows: int
+    failures: tuple[str, ...] = ()
 
 
 def warm_up_s(smooth_s: float) -> float:

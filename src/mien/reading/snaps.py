@@ -59,7 +59,7 @@ class SnapRule:
         if not shows or not (all(shows) if self.everybody else any(shows)):
             self._since_s, self._taken = None, False
             return False
-        if self._since_s is None:
+        if self._since_s is None or reading.time_s < self._since_s:  # joined clips may begin their times anew
             self._since_s = reading.time_s
         if self._taken or reading.time_s - self._since_s < self.for_s:
             return False

@@ -80,7 +80,7 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
         except InputError as error:
             refused.append(error)
     if refused and not found:
-        raise refused[0]
+        raise InputError("\n".join(map(str, refused)))
     files = list({path.resolve(): path for path in found}.values())  # each once, also if named twice
     return files, [str(error) for error in refused]
 
@@ -110,7 +110,7 @@ def frames(path: Path, *, every_s: float = 0.0, from_s: float = -math.inf) -> Ge
 
     Args:
         path: A photo or a clip.
-        every_s: Yield a clip's frame at most this often, in its own time; 0: each one. Frames keep their numbers.
+        every_s: Yield a clip's frame so often on average, in its own time; 0: each one. Frames keep their numbers.
         from_s: Leave out a clip's frames before this time.
 
     Raises:

@@ -13,7 +13,7 @@ from rich.table import Table
 from mien.apps.cli import show
 from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
-from mien.errors import OutputError, ReadingStopped
+from mien.errors import InputError, OutputError, ReadingStopped
 from mien.weights import DEFAULT_MODEL, at_hand
 from mien.words import counted
 
@@ -33,7 +33,7 @@ def read(
     ] = None,
     crops: Annotated[Path | None, typer.Option(help="Also write each face as a picture into this folder.")] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Pixelate every face in the pictures that are written.")] = False,
-    every: Annotated[str, typer.Option(help="Read a clip's frames at most this often, e.g. 0.2s; 0: each one.")] = "0",
+    every: Annotated[str, typer.Option(help="Read a clip's frames so often on average, e.g. 0.2s; 0: each one.")] = "0",
     smooth: Annotated[str, typer.Option(help="In clips, average each face over so many seconds; 0: not.")] = "0.5s",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the .parquet of a stopped reading.")] = False,
     largest: Annotated[bool, typer.Option("--largest", help="Read only the largest face of each frame.")] = False,
@@ -103,9 +103,15 @@ def read(
             )
             for sink in sinks:
                 open_sinks.enter_context(sink)
-            summary = reader.read_into(sinks, files, on_frame=lambda reading: bar.advance(task), begun=begun)
-            if parquet and summary.failures:  # --resume says them again
-                parquet.note_failure("\n".join(summary.failures))
+            summary = reader.read_into(
+                sinks,
+                files,
+                on_frame=lambda reading: bar.advance(task),
+                on_failure=parquet.note_failure if parquet else lambda sentence: None,  # --resume says them again
+                begun=begun,
+            )
+    except InputError as error:  # of the only file that there was to read
+        raise InputError("\n".join([*refused, str(error)])) from error
     except KeyboardInterrupt:
         raise ReadingStopped(_kept(out, annotate=annotate, crops=crops, blur=blur)) from None
     if not json:

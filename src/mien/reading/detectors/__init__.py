@@ -4,6 +4,7 @@ In: a BGR image.  Out: a box around each face, and the square that a network sho
 """
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,6 +54,20 @@ class FaceDetector(Protocol):
             image_bgr: (H, W, 3) uint8.
             smallest: Faces below this share of the picture's longer side need not be found.
         """
+
+
+class OneAtATime:
+    """A detector for several threads: OpenCV's and dlib's break when two ask at once."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self.name = detector.name
+        self._detector = detector
+        self._lock = threading.Lock()
+
+    def find(self, image_bgr: NDArray[np.uint8], *, smallest: float = SMALLEST) -> list[Detection]:
+        """Return what the detector finds, once no other thread asks it."""
+        with self._lock:
+            return self._detector.find(image_bgr, smallest=smallest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Each face as a picture of its own, named so that it is found again.
 
-In: frames with their readings.  Out: `<source>-f<frame>-t<track>-<expression>.jpg` in one folder, the face upright.
+In: frames with their readings.  Out: `<source>-f<frame>-t<track>-<expression>.jpg` in one folder, for photos
+`face<number>` in place of the track; the box with some margin, as the face stands in the picture.
 """
 
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ def settings_of(path: Path) -> str:
 
 
 def failure_of(path: Path) -> str:
-    """Return what went wrong while a table's file was read; "" where nothing did."""
+    """Return what went wrong while a table's files were read, a line each; "" where nothing did."""
     return _metadata(path).get(FAILURE, b"").decode()
 
 
@@ -58,7 +58,9 @@ class ParquetSink:
         self._parts = path.with_name(f".{path.name}.parts")
         self._schema = columns_of(labels).with_metadata({SETTINGS: settings.encode()})
         self._resume = resume
-        self._rows: list[dict[str, Any]] = []
+        # The next part's number and rows: one tuple, so that an interrupt never finds a part written and its rows here
+        # under another number, to be written twice.
+        self._next: tuple[int, list[dict[str, Any]]] = (len(self._files()) if resume else 0, [])
         if resume:
             for part in self._files():
                 if settings_of(part) != settings:
@@ -66,6 +68,8 @@ class ParquetSink:
                         f"{path} was begun with other settings or files, so it cannot go on; "
                         "give the same ones, or leave out --resume to begin anew."
                     )
+                for sentence in failure_of(part).splitlines():
+                    self.note_failure(sentence)
             if path.is_file() and not self._files() and not self.finished:
                 raise OutputError(
                     f"{path} is there, of other settings or files, and --resume would write over it; give the same "
@@ -103,6 +107,7 @@ class ParquetSink:
             ),
             tracks=1 + max((row["track"] for row in seen), default=-1),
             rows=rows.num_rows,
+            failures=self._failures(),
         )
 
     def __enter__(self) -> Self:
@@ -124,27 +129,33 @@ class ParquetSink:
             with written_beside(self._path) as beside, pq.ParquetWriter(beside, self._schema) as writer:
                 for part in self._files():
                     writer.write_table(pq.read_table(part))
-                if self._rows:
-                    writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        elif isinstance(error, KeyboardInterrupt) and self._rows:
+                if self._next[1]:
+                    writer.write_table(pa.Table.from_pylist(self._next[1], schema=self._schema))
+        elif isinstance(error, KeyboardInterrupt) and self._next[1]:
             self._flush()
         if error is None or not self._files():
             self._remove_parts()
 
     def note_failure(self, sentence: str) -> None:
-        """Write into the table that its file could be read only in part; see `failure_of`."""
-        self._schema = self._schema.with_metadata(self._schema.metadata | {FAILURE: sentence.encode()})
+        """Write into the table, and into each part from now on, that a file could not be read, or only in part."""
+        sentences = "\n".join(dict.fromkeys([*self._failures(), sentence]))
+        self._schema = self._schema.with_metadata(self._schema.metadata | {FAILURE: sentences.encode()})
+
+    def _failures(self) -> tuple[str, ...]:
+        return tuple(self._schema.metadata.get(FAILURE, b"").decode().splitlines())
 
     def write(self, frame: Frame, reading: FrameReading) -> None:
         """Keep the frame's rows; write them out now and then."""
-        self._rows += reading.as_rows()
-        if len(self._rows) >= PART_ROWS:
+        rows = self._next[1]
+        rows += list(reading.as_rows())  # the whole frame at once, whenever Ctrl-C comes
+        if len(rows) >= PART_ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        with written_beside(self._parts / f"{len(self._files()):06d}.parquet") as beside:
-            pq.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), beside)
-        self._rows = []
+        number, rows = self._next
+        with written_beside(self._parts / f"{number:06d}.parquet") as beside:
+            pq.write_table(pa.Table.from_pylist(rows, schema=self._schema), beside)
+        self._next = (number + 1, [])
 
     def _files(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.parquet"))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 JPEG_QUALITY = 92
+JPEG_MOST_PX = 65_500  # a side
 TIME_BASE = Fraction(1, 90_000)  # MPEG's clock: fine enough for any frame's own timestamp
 # What MP4 holds and players know; FFmpeg says yes to PCM as well, and then cannot finish the file.
 SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
@@ -56,6 +57,12 @@ class AnnotatedPhoto:
         """Draw and write the photo."""
         from PIL import Image
 
+        most = max(frame.image_bgr.shape[:2])
+        if most > JPEG_MOST_PX and self._path.suffix.lower() in (".jpg", ".jpeg"):
+            raise OutputError(
+                f"Cannot write {self._path}: JPEG takes {JPEG_MOST_PX:,} pixels along a side, and the photo has "
+                f"{most:,}; give a name that ends in .png."
+            )
         picture = Image.fromarray(np.ascontiguousarray(_drawn(frame, reading, blur=self._blur)[:, :, ::-1]))
         try:
             with written_beside(self._path) as beside:
@@ -92,7 +99,8 @@ class AnnotatedClip:
         with self._stack:
             beside = self._stack.enter_context(written_beside(self._path))
             # "faststart" puts the index first, so that a browser plays before it has everything.
-            self._container: OutputContainer = av.open(beside.absolute(), "w", options={"movflags": "faststart"})
+            options = {} if self._path.suffix.lower() == ".mkv" else {"movflags": "faststart"}
+            self._container: OutputContainer = av.open(beside.absolute(), "w", options=options)
             self._stack.callback(self._container.close)
             self._stack = self._stack.pop_all()
         return self
@@ -243,6 +251,8 @@ class AnnotatedFolder:
             self._stack.close()
             self._source = frame.source
             source, target = self._targets[frame.source]
+            if max(frame.image_bgr.shape[:2]) > JPEG_MOST_PX and not is_clip(source):
+                target = target.with_suffix(".png")
             self._sink = self._stack.enter_context(picture_sink(target, source, blur=self._blur))
         self._sink.write(frame, reading)
 
