@@ -20,7 +20,7 @@ CARD_VERSION = 1
 NOT_STATED = "not stated"  # a model is its maker's; nobody else can license it
 LIMITS = (
     "An expression is not a feeling: this model names what a face shows, not what a person feels. "
-    "It learnt from web pictures with noisy labels, and it errs more often on some expressions and some people "
+    "Labels of faces are noisy, those it learnt from too, and it errs more often on some expressions and some people "
     "than on others. Inferring emotions at work or at school is prohibited in the EU (AI Act, Art. 5(1)(f)). "
     "Do not use it to judge, hire, grade, police or diagnose anybody."
 )

@@ -79,7 +79,7 @@ def model_path(name_or_path: str | Path) -> Path:
         return path
     if path.suffix == ".onnx" or len(path.parts) > 1:
         raise ModelError(
-            f"There is no model file {path}; give a path to an .onnx file or one of: {', '.join(bundled)}."
+            f"There is no model file or run {path}; give a path to an .onnx file or one of: {', '.join(bundled)}."
         )
     raise ModelError(unknown_name("model", str(name_or_path), bundled))
 

@@ -238,7 +238,7 @@ def test_a_model_that_may_have_learnt_the_faces_is_named(
     divide(faceset, {"train": 0.8, "test": 0.2}).save(tmp_path / "anew.faceset")
     judged = evaluate([str(tiny_run.path)], data=tmp_path / "anew.faceset", split="test")
     assert judged.results.warnings == (
-        "tiny-001 was trained on “drawn”, and “drawn, all of it divided anew” has the same faces in other splits: "
+        "tiny-001 was trained on “drawn”, and “drawn (all of it divided anew)” has the same faces in other splits: "
         "those of test may be ones that it has learnt, and its scores too good.",
     )
     path = tmp_path / "report" / "evaluation.json"

@@ -180,8 +180,14 @@ def test_what_the_conditions_do_and_cost_is_shown(judged: Judged) -> None:
         assert page.text.count(under.score.name) >= 2, "beneath its sample and in the table"
         gain = f"{100 * under.gain.value:+.1f} {100 * under.gain.low:+.1f} to {100 * under.gain.high:+.1f}"
         assert gain.replace("-", "−") in page.text
-    worst = min(judged.results.models[1].stress, key=lambda under: under.gain.value)
-    assert f"mien-s is hurt most by {worst.score.name}" in page.text
+    one = judged.results.models[1]
+    for values, said in (
+        ((-0.02, -0.05, 0.01), f"mien-s is hurt most by {one.stress[1].score.name} (<b>−5.0</b> points)"),
+        ((0.0, 0.0, 0.02), "No condition costs mien-s anything"),
+    ):
+        stress = zip(one.stress, values, strict=False)
+        changed = tuple(replace(under, gain=replace(under.gain, value=value)) for under, value in stress)
+        assert said in render(replace(judged.results, models=(replace(one, stress=changed),)), [])
     calm = replace(judged.results, models=tuple(replace(one, stress=()) for one in judged.results.models))
     assert "How steady" not in render(calm, [])
 

@@ -105,7 +105,7 @@ def test_what_cannot_be_made_smaller_is_said(
         export_int8(str(files[1]), tmp_path / "x.onnx", data=faceset_folder)
     with pytest.raises(ExportError, match="name their FaceSet with --data"):
         export_int8(str(files[0]), tmp_path / "x.onnx")
-    with pytest.raises(ModelError, match="There is no model file"):
+    with pytest.raises(ModelError, match="There is no model file or run"):
         export_int8(str(tmp_path / "y.onnx"), tmp_path / "x.onnx", data=faceset_folder)
     assert list(tmp_path.iterdir()) == []
 

@@ -97,7 +97,7 @@ def test_a_time_that_is_none_is_refused_in_a_sentence(name: str, time_s: object)
 
 def test_a_window_that_would_fill_the_memory_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"smooth_s may be 10 s at most, .*; got 60\. For longer means, average the table"
+        InputError, match=r"smooth_s \(--smooth\) may be 10 s at most, .*; got 60\. For longer means, average the table"
     ):
         Reader(smooth_s=60)
 

@@ -120,15 +120,15 @@ main()
 
 
 # In bytes: the learning curves do not fit, the checkpoint does not fit.
-@pytest.mark.parametrize("limit", [20_000, 120_000])
+@pytest.mark.parametrize(("limit", "stop"), [(20_000, signal.SIGINT), (120_000, signal.SIGTERM)])
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_how_to_go_on(
-    faceset_folder: Path, tmp_path: Path, limit: int
+    faceset_folder: Path, tmp_path: Path, limit: int, stop: signal.Signals
 ) -> None:
     settings = [word for setting in [*TINY, "epochs=4"] for word in ("--set", setting)]
     run = tmp_path / "tiny-001"
     first = _start(["mien-s", "--data", str(faceset_folder), "--out", str(tmp_path), *settings], 1, tmp_path / "log")
     _wait_for_epoch(run, 1, first)
-    first.send_signal(signal.SIGINT)
+    first.send_signal(stop)
     assert first.wait() == 130
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
     command = [sys.executable, "-c", TRAIN_WITH_A_FULL_DISK, str(limit), "train", "--resume", str(run)]

@@ -41,7 +41,7 @@ def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
         ("epochs", "--set takes key=value"),
         ("epochs.deeper=1", "epochs is a single value"),
         ("input.view_px=45", "even margin"),
-        ("input.mean=[0.5, 0.5]", "one value for each channel"),
+        ("input.mean=[0.5, 0.5]", "one value for each of 1 channels, .*; got 2 and 1"),
         ("network={convs: [{out: 8, kernal: 3}], affines: []}", "no key 'kernal'; did you mean kernel"),
         ("network={convs: [{kernel: 3}], affines: []}", "network.convs.0.out is missing"),
         ("optimiser=fast", "optimiser must be `key: value` lines"),

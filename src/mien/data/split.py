@@ -14,7 +14,7 @@ from mien.errors import DataError, unknown_name
 from mien.words import counted
 
 WAYS = ("group", "face")
-DIVIDED = " divided anew"  # the end of the name of such a set, so that no score on it passes for an official one
+DIVIDED = " divided anew)"  # the end of the name of such a set, so that no score on it passes for an official one
 
 
 def read_parts(text: str) -> dict[str, float]:
@@ -79,14 +79,14 @@ def divide(
             f"{counted(len(np.unique(groups)), 'group')} are too few; ask for fewer parts or larger shares."
         )
     ordered = np.argsort(part_of, kind="stable")  # so that each part lies in one piece
-    name = f"{faces.name}, {only or 'all of it'}{DIVIDED}"
+    name = f"{faces.name} ({only or 'all of it'}{DIVIDED}"
     return identified(replace(chosen.take(ordered), name=name, splits=part_of[ordered], split_names=tuple(parts)))
 
 
 def undivided(name: str) -> str:
     """Return the name of the set that a set was divided from; its own if it was not."""
     while name.endswith(DIVIDED):
-        name = name.rpartition(", ")[0]
+        name = name.rpartition(" (")[0]
     return name
 
 

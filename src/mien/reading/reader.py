@@ -103,8 +103,8 @@ class Reader:
                 raise InputError(f"{name} must be a number of seconds, 0 or more, such as 0.2; got {time_s!r}.")
         if smooth_s > SMOOTH_MOST_S:
             raise InputError(
-                f"smooth_s may be {SMOOTH_MOST_S:.0f} s at most, since frames wait in memory for half of it; got "
-                f"{smooth_s:g}. For longer means, average the table."
+                f"smooth_s (--smooth) may be {SMOOTH_MOST_S:.0f} s at most, since frames wait in memory for half of "
+                f"it; got {smooth_s:g}. For longer means, average the table."
             )
         self.classifier = Classifier(model, threads=threads)
         self.detector: FaceDetector = OneAtATime(make_detector(detector, offline=offline))

@@ -113,7 +113,7 @@ def _model(recipe: Recipe) -> Classifier:
     assert recipe.start.model is not None
     model = Classifier(recipe.start.model)
     card = model.card
-    _check_same(recipe, str(model.path), card.network, card.input, f"take one for that network ({card.name} is by one)")
+    _check_same(recipe, str(model.path), card.network, card.input, f"take a recipe for that network, as {card.name} is")
     return model
 
 

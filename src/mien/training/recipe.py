@@ -70,10 +70,17 @@ class InputSection(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "InputSection":
-        if self.view_px > self.face_px or (self.face_px - self.view_px) % 2:
-            raise ValueError("view_px must be face_px less an even margin")
-        if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError("mean and std need one value for each channel")
+        face_px, channels = self.face_px, self.channels
+        if self.view_px > face_px or (face_px - self.view_px) % 2:
+            raise ValueError(
+                f"view_px is what the network sees of a face of face_px, {face_px}, with an even margin cut off: "
+                f"{face_px}, {face_px - 2}, {face_px - 4} …; got {self.view_px}"
+            )
+        if not len(self.mean) == len(self.std) == channels:
+            raise ValueError(
+                f"mean and std need one value for each of {channels} channels, as in --set "
+                f"'input.mean=[{', '.join(['0.5'] * channels)}]'; got {len(self.mean)} and {len(self.std)}"
+            )
         return self
 
     def spec(self) -> InputSpec:

@@ -1,4 +1,4 @@
-"""How a training is kept and how it ends before its last epoch: the checkpoint, Ctrl-C, early stopping."""
+"""How a training is kept and how it ends before its last epoch: the checkpoint, Ctrl-C or a `kill`, early stopping."""
 
 import signal
 import threading
@@ -26,26 +26,27 @@ class LastCheckpoint(pl.Callback):
 
 
 class StopOnInterrupt(pl.Callback):
-    """Lets Ctrl-C save and end the run between two steps; a second one ends it at once."""
+    """Lets Ctrl-C or SIGTERM save and end the run between two steps; a second Ctrl-C ends it at once."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self._asked = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for Ctrl-C; only the main thread can."""
+        """Listen; only the main thread can. Of several processes one alone may be told to end: Lightning sees to it."""
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            for number in (signal.SIGINT, signal.SIGTERM)[: 2 if trainer.world_size == 1 else 1]:
+                self._before[number] = signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-        self._restore()
+        if number == signal.SIGINT:
+            signal.signal(number, self._before.pop(number))
 
     def _restore(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        while self._before:
+            signal.signal(*self._before.popitem())
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -173,7 +173,7 @@ class Findings:
     """A sink that prints what was found: a line a face for photos, a line an expression for clips."""
 
     def __init__(self) -> None:
-        self._photos: list[tuple[str, ...]] = []  # a row each: name of the photo, and what _cells gives
+        self._photos: list[tuple[str, ...]] = []  # a row each: the photo, and what _cells gives
         self._clips: dict[str, Clip] = {}
 
     def __enter__(self) -> Self:
@@ -187,11 +187,14 @@ class Findings:
         if error is not None:
             return
         if self._photos:
-            table = Table(show.whole("photo", [row[0] for row in self._photos]))
+            sources = {row[0] for row in self._photos}
+            often = Counter(Path(source).name for source in sources)
+            names = {source: name if often[name := Path(source).name] == 1 else source for source in sources}
+            table = Table(show.whole("photo", [*names.values()]))
             for name in ("face", "box x y w h", "expression", "next"):
                 table.add_column(name, no_wrap=True)
             for row in self._photos:
-                table.add_row(*row)
+                table.add_row(names[row[0]], *row[1:])
             show.out.print(table)
         for source, clip in self._clips.items():
             clip.print(source)
@@ -202,9 +205,9 @@ class Findings:
             self._clips.setdefault(reading.source, Clip()).add(reading)
         elif reading.faces:
             for face in reading.faces:
-                self._photos.append((Path(reading.source).name, *_cells(face)))
+                self._photos.append((reading.source, *_cells(face)))
         else:
-            self._photos.append((Path(reading.source).name, "", "", "no face found"))
+            self._photos.append((reading.source, "", "", "no face found"))
 
 
 def _cells(face: "FaceReading") -> tuple[str, ...]:
@@ -235,7 +238,8 @@ class Clip:
         """Print the counts."""
         show.out.print(
             f"{Path(source).name}: {counted(self._frames, 'frame')} to {self._last_s:.2f} s; a face in "
-            f"{self._with_face} of them, {counted(self._faces, 'face')} in all",
+            f"{self._with_face} of them, {counted(self._faces, 'face')} in all"
+            + (", called so:" if self._faces else ""),
             soft_wrap=True,
         )
         for expression, count in self._expressions.most_common():
