@@ -52,9 +52,9 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | {
 # What pip is to install, and what that takes, about: for `fer` as seen with the CUDA build of PyTorch that it asks for.
 # It imports pkg_resources, which newer setuptools have not.
 ENVIRONMENTS = {
-    "mien": ((str(ROOT),), "0.7 GB"),
+    "mien": ((str(ROOT),), "0.5 GB"),
     "hog": (("scikit-image", "scikit-learn"), "0.4 GB"),
-    "fer": (("fer==25.10.3", "setuptools<81"), "7.6 GB, or 3.7 GB where --constraint names a CPU build of torch"),
+    "fer": (("fer==25.10.3", "setuptools<81"), "7.8 GB, or 3.7 GB where --constraint names a CPU build of torch"),
 }
 FETCH_THEIR_WEIGHTS = ("deepface", "py-feat", "rmn", "EmotiEffLib")
 console = Console(stderr=True, highlight=False)
