@@ -103,7 +103,7 @@ def test_a_models_second_head_goes_on_where_one_is_wanted(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["start.model=mien-xs"], "another network .mien-xs. than recipe own .mien-tiny.; take a recipe for that network"),
+        (["start.model=mien-xs"], "another network .mien-xs. than recipe own .mien-tiny.; take a recipe for"),
         (
             ["start.model=mien-xs-int8", "network=mien-xs"],
             r"Cannot start from .*: it has no stem\.weight .* in 32 bits",
