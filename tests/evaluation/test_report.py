@@ -12,6 +12,7 @@ import pytest
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet
 from mien.errors import OutputError
+from mien.evaluation.comparison import Interval
 from mien.evaluation.evaluate import Judged, evaluate
 from mien.evaluation.report.drawing import Drawing
 from mien.evaluation.report.figures import draw_all
@@ -185,9 +186,10 @@ def test_what_the_conditions_do_and_cost_is_shown(judged: Judged) -> None:
         ((-0.02, -0.05, 0.01), f"mien-s is hurt most by {one.stress[1].score.name} (<b>−5.0</b> points)"),
         ((0.0, 0.0, 0.02), "No condition costs mien-s anything"),
     ):
-        stress = zip(one.stress, values, strict=False)
-        changed = tuple(replace(under, gain=replace(under.gain, value=value)) for under, value in stress)
-        assert said in render(replace(judged.results, models=(replace(one, stress=changed),)), [])
+        stress = zip(one.stress, [*values, *[0.02] * (len(one.stress) - len(values))], strict=True)
+        changed = tuple(replace(under, gain=Interval(value, value - 0.01, value + 0.01)) for under, value in stress)
+        models = (judged.results.models[0], replace(one, stress=changed))
+        assert said in render(replace(judged.results, models=models), [])
     calm = replace(judged.results, models=tuple(replace(one, stress=()) for one in judged.results.models))
     assert "How steady" not in render(calm, [])
 

@@ -260,7 +260,7 @@ class Recipe(Section):
     label_smoothing: Share = 0.1
     """Share of the target spread over all classes (Szegedy et al. 2016)."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced`: each class weighs in the loss as if it were as frequent as the others."""
+    """`balanced`: each class's faces weigh in the loss as if they were as frequent as the others'."""
     clip_norm: float | None = Field(None, gt=0)
     """Largest norm of a step's gradient; longer ones are shortened. Not with `muon`, whose steps have one length."""
     patience: int | None = Field(None, ge=1)
