@@ -33,6 +33,11 @@ def test_the_file_answers_as_the_run_does_and_carries_its_card(
     np.testing.assert_allclose(exported.probabilities(faces), TorchClassifier(tiny_run).probabilities(faces), atol=1e-5)
 
 
+def test_no_path_of_this_machine_is_in_the_file(tiny_run: RunFolder, tmp_path: Path) -> None:
+    export(tiny_run, tmp_path / "tiny.onnx")
+    assert str(Path(onnx_export.__file__).parents[2]).encode() not in (tmp_path / "tiny.onnx").read_bytes()
+
+
 def test_a_users_model_has_no_licence_but_the_one_that_is_stated(tiny_run: RunFolder, tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
     export(tiny_run, out)

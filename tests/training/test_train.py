@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mien.data.faceset import open_faceset
 from mien.errors import DataError, ModelError, TrainingError, TrainingStopped
-from mien.labels import FERPLUS_COLUMNS
+from mien.labels import EXPRESSIONS, FERPLUS_COLUMNS
 from mien.models.mien_nets import WhitenedStem
 from mien.preprocess import network_input
 from mien.training import fit, module
@@ -49,20 +49,32 @@ def test_the_tiny_net_learns_the_drawn_faces(tiny_run: RunFolder) -> None:
     assert score.accuracy > 0.8, "chance is 1/7"
 
 
+class Notes(Watcher):
+    said: list[str]
+
+    def __init__(self) -> None:
+        self.said = []
+
+    def on_note(self, note: str) -> None:
+        self.said.append(note)
+
+
+def test_a_network_that_calls_all_faces_the_same_is_named(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, happy = Notes(), np.eye(7, dtype=np.float32)[[EXPRESSIONS.index("happy")]]
+    monkeypatch.setattr(fit, "network_logits", lambda network, inputs: np.repeat(happy, len(inputs), axis=0))
+    train(load_recipe("mien-s", (*TINY, "epochs=1")), data=faceset_folder, out=tmp_path, watcher=notes)
+    assert notes.said[-1] == (
+        "The network has collapsed: it calls 35 of 35 faces of PublicTest happy. Give it more epochs, or another rate "
+        "(--set optimiser.lr=…)."
+    )
+
+
 def test_a_network_that_has_learnt_from_rounding_is_named(
     faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As grey faces in three channels once made one: 85 % in bf16, 40 % in single precision."""
-
-    class Notes(Watcher):
-        said: list[str]
-
-        def __init__(self) -> None:
-            self.said = []
-
-        def on_note(self, note: str) -> None:
-            self.said.append(note)
-
     quiet, loud = Notes(), Notes()
     run = train(load_recipe("mien-s", SHORT), data=faceset_folder, out=tmp_path, watcher=quiet)
     validated = float(run.metrics()[-1]["validation_accuracy"])

@@ -111,6 +111,9 @@ def to_onnx(network: nn.Module, card: ModelCard) -> onnx.ModelProto:
         exporter_log.setLevel(level)
     assert program is not None
     model: onnx.ModelProto = program.model_proto
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")  # the exporter's traces, with the paths of this machine
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     model.producer_name, model.doc_string = "mien", card.limits
     onnx.checker.check_model(model)

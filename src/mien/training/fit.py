@@ -17,6 +17,7 @@ from mien.preprocess import network_input
 from mien.training.averaging import RunningMean
 from mien.training.batches import TrainingBatches
 from mien.training.callbacks import EpochOrder, LearningCurves, Metrics
+from mien.training.collapse import collapsed_to
 from mien.training.first_weights import first_network
 from mien.training.hog_cache import hog_of, hog_of_looks
 from mien.training.memory import keep_freed_memory
@@ -28,6 +29,7 @@ from mien.training.stopping import LastCheckpoint, StopEarly, StopOnInterrupt
 from mien.training.targets import make_targets, vote_shares
 from mien.training.trackers import Tracker, open_trackers
 from mien.training.watcher import Watcher
+from mien.words import counted
 
 VALIDATION_BATCH = 512
 TOLERATED, TOLERATED_FACES = 0.02, 5  # how far the accuracy may be from the last epoch's before a word is said
@@ -131,8 +133,15 @@ def fit(
     if trainer.is_global_zero:
         logits = network_logits(run.network(), watch_inputs)
         run.write_predictions(logits, watch.labels, learn.label_names)
-        if said := _relies_on_rounding(run, float((logits.argmax(1) == watch.labels).mean()), len(watch)):
+        called = logits.argmax(1)
+        if said := _relies_on_rounding(run, float((called == watch.labels).mean()), len(watch)):
             watcher.on_note(said)
+        if (collapsed := collapsed_to(called, watch.labels)) is not None:
+            watcher.on_note(
+                f"The network has collapsed: it calls {(called == collapsed).sum():,} of "
+                f"{counted(len(watch), 'face')} of {recipe.data.validate_on} {learn.label_names[collapsed]}. Give it "
+                "more epochs, or another rate (--set optimiser.lr=…)."
+            )
 
 
 def _relies_on_rounding(run: RunFolder, accuracy: float, faces: int) -> str:

@@ -67,8 +67,8 @@ def _print_one(one: ModelResults) -> None:
     evaluation = one.evaluation
     out.print(
         f"{evaluation.model} on {evaluation.data} {evaluation.split}, n = {evaluation.n:,}, "
-        f"{counted(evaluation.views, 'view')}: accuracy {evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f} "
-        f"(standard error), macro F1 {one.macro_f1.value:.4f} (95 % {one.macro_f1.low:.4f} to {one.macro_f1.high:.4f})",
+        f"{counted(evaluation.views, 'view')}: accuracy {_accuracy(evaluation)} (± one standard error), "
+        f"macro F1 {one.macro_f1.value:.3f} (95 % {one.macro_f1.low:.3f} to {one.macro_f1.high:.3f})",
         soft_wrap=True,
     )
     for line in _further(one):
@@ -80,10 +80,7 @@ def _print_one(one: ModelResults) -> None:
 def _further(one: ModelResults) -> list[str]:
     """Return a line for each number beside the accuracy."""
     confidence = one.evaluation.confidence
-    lines = [
-        f"{subset.name}, n = {subset.n:,}: accuracy {subset.accuracy:.4f} ± {subset.standard_error:.4f}"
-        for subset in one.subsets
-    ]
+    lines = [f"{subset.name}, n = {subset.n:,}: accuracy {_accuracy(subset)}" for subset in one.subsets]
     lines.append(
         f"label among the two likeliest: {percent(one.evaluation.top2)}; expected calibration error: "
         f"{percent(confidence.expected_calibration_error)}"
@@ -183,8 +180,9 @@ def _stress(models: tuple[ModelResults, ...]) -> Table:
 
 def _print_seeds(summary: SeedSummary) -> None:
     out.print(
-        f"{summary.recipe} over {len(summary.seeds)} seeds: accuracy {summary.accuracy_mean:.4f} ± "
-        f"{summary.accuracy_sd:.4f}, macro F1 {summary.macro_f1_mean:.4f} ± {summary.macro_f1_sd:.4f} (mean ± sd)",
+        f"{summary.recipe} over {len(summary.seeds)} seeds: accuracy {100 * summary.accuracy_mean:.1f} ± "
+        f"{100 * summary.accuracy_sd:.1f} %, macro F1 {summary.macro_f1_mean:.3f} ± {summary.macro_f1_sd:.3f} "
+        "(mean ± sd)",
         soft_wrap=True,
     )
 
