@@ -6,7 +6,7 @@ import pytest
 from mien import weights
 from mien.errors import ModelError, WeightsError
 from mien.files import sha256
-from mien.weights import PINNED, add, at_hand, fetch, model_path
+from mien.weights import PINNED, add, at_hand, fetch, home, model_path
 
 
 def _pin(monkeypatch: pytest.MonkeyPatch, url: str, digest: str) -> None:
@@ -100,3 +100,13 @@ def test_a_damaged_file_is_not_used_and_fetched_anew(served: tuple[Path, str], m
     with pytest.raises(WeightsError, match="is damaged"):
         fetch("yunet", offline=True)
     assert fetch("yunet").read_bytes() == b"weights"
+
+
+def test_a_home_that_one_may_not_enter_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.weights.os.access", lambda path, mode: False)
+    assert at_hand("yunet") is None
+
+
+def test_an_empty_mien_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_HOME", "")
+    assert home() != Path()

@@ -42,7 +42,8 @@ def read(
     Opens the models anew at each call: make a `Reader` once to read many.
 
     Args:
-        source: A path, an image (H, W, 3) uint8, or (H, W) uint8 grey, or a picture of Pillow's.
+        source: A path, an image (H, W, 3) uint8, or (H, W) uint8 grey, or a picture of Pillow's, which is turned
+            upright by its EXIF flag as a file is: boxes are of the upright picture.
         rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
         model: A bundled model's name, or the path of a model file; by default the bundled one that `mien models` names.
         detector: "auto", "haar", "yunet" or "dlib".

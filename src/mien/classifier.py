@@ -3,6 +3,7 @@
 Runs on onnxruntime; evaluation and reading share it, so a model is judged by the very code that reads with it.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.card import METADATA_KEY, ModelCard
-from mien.errors import ModelError
+from mien.errors import InputError, ModelError
 from mien.preprocess import network_input
 from mien.weights import DEFAULT_MODEL, model_path
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+# Microsoft's builds of onnxruntime report their use to Microsoft unless this is set before they are imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class Classifier:
@@ -44,7 +48,19 @@ class Classifier:
         self._input_name = self._session.get_inputs()[0].name
 
     def logits(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the network's raw outputs, (N, labels) float32, for (N, face_px, face_px[, 3]) uint8 faces."""
+        """Return the network's raw outputs, (N, labels) float32, for (N, face_px, face_px[, 3]) uint8 faces.
+
+        Raises:
+            InputError: The faces have another type or shape.
+        """
+        spec = self.card.input
+        shape = (spec.face_px, spec.face_px) if spec.channels == 1 else (spec.face_px, spec.face_px, spec.channels)
+        if faces_u8.dtype != np.uint8 or faces_u8.shape[1:] != shape:
+            wanted = ", ".join(map(str, shape))
+            raise InputError(
+                f"Model {self.path.stem} takes uint8 faces of shape (N, {wanted}), as `crop_face` and a FaceSet give "
+                f"them; got {faces_u8.dtype} {faces_u8.shape}."
+            )
         outputs = self._session.run(None, {self._input_name: network_input(faces_u8, self.card.input)})
         return np.asarray(outputs[0], np.float32)
 
@@ -56,6 +72,9 @@ class Classifier:
 
         Returns:
             (N, labels) float32, rows summing to 1; element i, j is the probability that face i shows `card.labels[j]`.
+
+        Raises:
+            InputError: The faces have another type or shape.
         """
         if len(faces_u8) == 0:
             return np.empty((0, len(self.card.labels)), np.float32)

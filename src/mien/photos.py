@@ -3,6 +3,8 @@
 In: the path of a JPEG, PNG, WebP or the like.  Out: (H, W, 3) uint8, BGR.
 """
 
+import os
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +26,23 @@ UPRIGHT = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }  # EXIF's orientation -> what Pillow calls undoing it
+_LOCK = threading.Lock()
 PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 def check_file(path: Path) -> None:
-    """Raise InputError unless `path` is a file that holds something."""
-    if not path.is_file():
+    """Raise InputError unless `path` is a file that holds something and may be read."""
+    try:
+        there, size_bytes = path.is_file(), path.stat().st_size
+    except FileNotFoundError:
+        there = False
+    except PermissionError:
+        raise InputError(f"There is no permission to open {path}; ask its owner for it.") from None
+    if not there:
         raise InputError(f"There is no file {path}; check the spelling.")
-    if path.stat().st_size == 0:
+    if not os.access(path, os.R_OK):
+        raise InputError(f"There is no permission to open {path}; ask its owner for it.")
+    if size_bytes == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
 
 
@@ -45,10 +56,10 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
     check_file(path)
     try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(path) as opened,
-        ):
+        # A large photo is no attack. What catches warnings is the process's, so one thread at a time may.
+        with _LOCK, warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            opened = Image.open(path)
+        with opened:
             return upright_bgr(opened, path)
     except UnidentifiedImageError:
         raise InputError(

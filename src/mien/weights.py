@@ -88,7 +88,8 @@ def home() -> Path:
     """Return the folder of added and downloaded files: $MIEN_HOME, or the user's data folder."""
     from platformdirs import user_data_path
 
-    return Path(os.environ["MIEN_HOME"]) if "MIEN_HOME" in os.environ else user_data_path("mien", appauthor=False)
+    stated = os.environ.get("MIEN_HOME")
+    return Path(stated) if stated else user_data_path("mien", appauthor=False)
 
 
 def at_hand(name: str) -> Path | None:
@@ -98,7 +99,7 @@ def at_hand(name: str) -> Path | None:
         WeightsError: The file there has another SHA-256: it was changed or damaged.
     """
     path = home() / PINNED[name].filename
-    if not path.is_file():
+    if not os.access(path, os.R_OK):  # also where this user may not enter the folder
         return None
     if sha256(path) != PINNED[name].sha256:
         raise WeightsError(f"{path} is damaged: its SHA-256 is not the pinned one; run: mien weights fetch {name}")

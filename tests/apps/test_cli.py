@@ -246,7 +246,7 @@ def test_evaluate_puts_models_side_by_side(
     assert "2 models on drawn PublicTest, n = 35, 1 view; ± is one standard error" in text
     assert "mien-s against tiny-001" in text
     cost = next(row for row in out.splitlines() if "1,046,464" in row)
-    assert re.search(r"mien-s .* \d+\.\d ± \d+\.\d % .* 84\.0 M .* MB", cost), "accuracy and cost in one row"
+    assert re.search(r"mien-s .* \d+\.\d % ± \d+\.\d .* 84\.0 M .* MB", cost), "accuracy and cost in one row"
     assert re.search("tiny-001 .* not exported", out)
     assert "<td>not exported</td>" in (tmp_path / "report" / "report.html").read_text()
     assert f"The report is {tmp_path / 'report' / 'report.html'}." in err
@@ -272,7 +272,7 @@ def test_evaluate_shows_what_stress_costs(mien: Mien, tiny_run: RunFolder, faces
     assert (code, "The same 35 faces under each condition" in out) == (0, True)
     for under in stress:
         (line,) = [line for line in out.splitlines() if under["score"]["name"] in line]
-        assert f"{100 * under['score']['accuracy']:.1f} ±" in line
+        assert f"{100 * under['score']['accuracy']:.1f} % ±" in line
         assert f" {100 * under['gain']['value']:+.1f} " in line
         assert f"{100 * under['gain']['low']:+.1f} to {100 * under['gain']['high']:+.1f}" in line
 
@@ -573,3 +573,24 @@ def test_a_folder_without_permission(mien: Mien, astronaut: Path, tmp_path: Path
     locked.mkdir(mode=0o555)
     code, _, err = mien("read", astronaut, "--out", locked / "x.csv")
     assert (code, "no permission" in err) == (2, True)
+
+
+def test_a_kill_tidies_up_as_ctrl_c_does(tmp_path: Path) -> None:
+    """As `docker stop` and `timeout` do it."""
+    clip = write_long_clip(tmp_path / "long.mp4")
+    code = (
+        "import os, signal; from mien.reading import reader; from mien.apps.cli.main import main\n"
+        "frames = reader.frames\n"
+        "def killed(*arguments, **options):\n"
+        "    for frame in frames(*arguments, **options):\n"
+        "        if frame.index == 30: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        yield frame\n"
+        "reader.frames = killed; main()"
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    options = ("--detector", "haar", "--out", out / "t.csv", "--annotate", out / "t.mp4")
+    command = [sys.executable, "-c", code, "read", clip, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, list(out.iterdir())) == (130, []), done.stderr
+    assert "Stopped: " in done.stderr

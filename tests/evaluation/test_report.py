@@ -226,12 +226,14 @@ def test_a_browser_shows_it_whole(
     page.goto((report / "report.html").as_uri())
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    drawn = page.evaluate("[...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().width)")
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('figure > svg')].map(svg => svg.getBoundingClientRect().width)"
+    )
     assert len(drawn) == 2 + 1 + 2 + 2 + 1 + 1
     assert min(drawn) > 250
     colours = page.evaluate(
         "[getComputedStyle(document.body).backgroundColor,"
-        " getComputedStyle(document.querySelector('svg text')).fill,"
+        " getComputedStyle(document.querySelector('figure > svg text')).fill,"
         " getComputedStyle(document.querySelector('figcaption')).color]"
     )
     paper, letters, caption = (_luminance(colour) for colour in colours)

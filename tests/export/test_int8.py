@@ -6,7 +6,7 @@ import pytest
 
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
-from mien.errors import DataError, ExportError, ModelError
+from mien.errors import DataError, ExportError, ModelError, OutputError
 from mien.export import int8
 from mien.export.int8 import CALIBRATION_FACES, Quantised, calibration_faces, export_int8
 from mien.export.onnx import export
@@ -105,6 +105,8 @@ def test_what_cannot_be_made_smaller_is_said(
         export_int8(str(files[1]), tmp_path / "x.onnx", data=faceset_folder)
     with pytest.raises(ExportError, match="name their FaceSet with --data"):
         export_int8(str(files[0]), tmp_path / "x.onnx")
+    with pytest.raises(OutputError, match="it is the model of 32 bits itself; give another name"):
+        export_int8(str(files[0]), files[0], data=faceset_folder)
     with pytest.raises(ModelError, match="There is no model file or run"):
         export_int8(str(tmp_path / "y.onnx"), tmp_path / "x.onnx", data=faceset_folder)
     assert list(tmp_path.iterdir()) == []

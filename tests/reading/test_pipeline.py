@@ -1,8 +1,12 @@
+import subprocess
+import sys
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
+from mien.reading import pipeline
 from mien.reading.pipeline import ahead
 
 
@@ -37,5 +41,25 @@ def test_stopping_early_ends_the_threads_and_closes_the_sources() -> None:
     stages = ahead(item for item in ahead(_count(10**9, closed=closed)))
     assert next(iter(stages)) == 0
     stages.close()  # type: ignore[attr-defined]
+    assert closed == ["closed"]
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_script_may_end_in_the_middle_of_a_clip(clip: Path) -> None:
+    """Threads that were in FFmpeg or OpenCV when Python went aborted the process."""
+    code = (
+        "import itertools, mien\n"
+        f"readings = mien.Reader(detector='haar').stream({str(clip)!r})\n"
+        "print(next(readings).frame)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_stages_that_are_left_are_ended_before_python_is() -> None:
+    before, closed = set(threading.enumerate()), list[str]()
+    stages = ahead(item for item in ahead(_count(10**9, closed=closed)))
+    assert next(iter(stages)) == 0
+    pipeline._end_all()
     assert closed == ["closed"]
     assert set(threading.enumerate()) <= before

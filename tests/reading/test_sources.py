@@ -13,6 +13,7 @@ from PIL import Image
 
 from mien.errors import DamagedClip, InputError
 from mien.photos import upright_bgr
+from mien.reading.reader import Reader
 from mien.reading.sources import Frame, frame_count, frames, media_files
 from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip, write_mpeg
 
@@ -314,3 +315,41 @@ def test_what_begins_with_a_dot_is_nobodys_photo(tmp_path: Path) -> None:
         (album / name).touch()
     assert media_files([album]) == ([album / "a.jpg"], [])
     assert media_files([album / "._a.jpg"]) == ([album / "._a.jpg"], [])
+
+
+def test_a_title_in_another_encoding_is_no_reason_to_stop(astronaut: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(path, "w") as container:
+        container.metadata["title"] = "Caf# visit"
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="bgr24")))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"Caf# visit", b"Caf\xe9 visit"))
+    assert frame_count(path) is None
+    assert len(list(frames(path))) == 3
+
+
+def test_what_one_may_not_open_is_refused_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another user's folder is; simulated, since root may open everything."""
+    for name in ("a.png", "locked/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(_gradient()).save(tmp_path / name)
+    stat = Path.stat
+
+    def locked(self: Path, **how: bool) -> os.stat_result:
+        if self.name == "b.png":
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, **how)
+
+    monkeypatch.setattr(Path, "stat", locked)
+    mine, others = tmp_path / "a.png", tmp_path / "locked" / "b.png"
+    assert media_files([tmp_path]) == ([mine, others], [])
+    assert media_files([mine, others]) == ([mine, others], [])
+    assert len(list(frames(mine))) == 1
+    with pytest.raises(InputError, match="There is no permission to open .*b.png; ask its owner"):
+        list(frames(others))
+    summary = Reader(detector="haar").read_into([], [mine, others])
+    assert (summary.files, len(summary.failures)) == (1, 1)
+    assert "null" in Reader(detector="haar").settings([others])

@@ -43,6 +43,7 @@ class Candidate:
         macs: Multiply-accumulates for one face; None if they cannot be counted.
         weights: The files of its weights: one, or one for each member of an ensemble.
         provenance: How it was made, where that is known.
+        fitted_on: Name of the split that its calibration was fitted on; None if it has none.
         run: Its run folder, if it is one.
     """
 
@@ -55,6 +56,7 @@ class Candidate:
     macs: int | None
     weights: tuple[Path, ...]
     provenance: Provenance | None
+    fitted_on: str | None = None
     run: RunFolder | None = None
 
     @property
@@ -177,6 +179,7 @@ def _ours(card: ModelCard, *, name: str, ask: Callable[[int], Ask], weights: Pat
         macs=card.macs,
         weights=(weights,),
         provenance=card.provenance,
+        fitted_on=card.calibration.split if card.calibration else None,
     )
 
 

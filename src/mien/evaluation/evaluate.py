@@ -143,7 +143,8 @@ def judge(
     candidate: Candidate, probabilities: NDArray[np.float32], faces: FaceSet, everything: FaceSet, view_count: int
 ) -> ModelResults:
     """Return what (N, K) probabilities of the faces of a split say about a model; `everything` is the whole FaceSet."""
-    called = probabilities.argmax(1)
+    called, made = probabilities.argmax(1), candidate.provenance
+    split = everything.split_names[faces.splits[0]]
     return ModelResults(
         evaluation=score(
             probabilities,
@@ -151,7 +152,7 @@ def judge(
             faces.label_names,
             model=candidate.name,
             data=faces.name,
-            split=everything.split_names[faces.splits[0]],
+            split=split,
             views=view_count,
             unsure_below=candidate.unsure_below,
         ),
@@ -161,6 +162,7 @@ def judge(
         left_out=tuple(name for name in candidate.labels if name not in faces.label_names),
         sha256=candidate.sha256,
         learning_curve=_learning_curve(candidate),
+        fitted_here=made is not None and (made.data, candidate.fitted_on) == (faces.name, split),
     )
 
 

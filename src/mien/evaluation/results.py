@@ -38,6 +38,7 @@ class ModelResults:
         sha256: Of the file of its weights.
         learning_curve: How it learnt; None for a model file, which does not remember.
         stress: How it does under each condition of `stress`; empty if it was not asked.
+        fitted_here: Whether its calibration, and with it "unsure", was fitted on these very faces.
     """
 
     evaluation: Evaluation
@@ -48,6 +49,7 @@ class ModelResults:
     sha256: str
     learning_curve: LearningCurve | None
     stress: tuple[StressScore, ...] = ()
+    fitted_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

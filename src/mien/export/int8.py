@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mien.card import METADATA_KEY, NOT_STATED, Score
 from mien.classifier import Classifier, open_session
 from mien.data.faceset import FaceSet, open_faceset
-from mien.errors import DataError, ExportError
+from mien.errors import DataError, ExportError, OutputError
 from mien.evaluation.candidates import open_candidate
 from mien.evaluation.subsets import TRAINING
 from mien.export.onnx import check_out, export
@@ -64,9 +64,12 @@ def export_int8(source: str, out: Path, *, data: Path | None = None, licence: st
             no FaceSet is given for a file.
         DataError: The FaceSet does not fit, or has no Training faces.
         ModelError: No such model.
+        OutputError: The file cannot be written, or is the source.
         TrainingError: The run has not finished.
     """
     check_out(out)
+    if out.resolve() == Path(source).resolve():
+        raise OutputError(f"Cannot write {out}: it is the model of 32 bits itself; give another name.")
     if source not in bundled_models() and Path(source).is_dir():
         run = RunFolder(Path(source))
         with TemporaryDirectory() as folder:

@@ -167,7 +167,7 @@ def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
     import av
 
     try:
-        with av.open(address, timeout=SILENCE_S) as container:
+        with av.open(address, timeout=SILENCE_S, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise InputError(f"{address} has no video stream; name one with pictures.")
             stream, index = container.streams.video[0], 0

@@ -37,7 +37,7 @@ Source: TypeAlias = "str | os.PathLike[str] | NDArray[np.uint8] | Image"
 SMOOTH_S, SMOOTH_MOST_S = 0.5, 10.0
 # Faces of several frames share one call of the network, which reads up to a third more faces a second in batches
 # of 8 than one by one; more brings nothing, and costs memory.
-BATCH_FACES, BATCH_FRAMES = 8, 8
+BATCH_FACES, BATCH_FRAMES, BATCH_BYTES = 8, 8, 64_000_000
 
 
 @dataclass(slots=True)
@@ -117,7 +117,8 @@ class Reader:
         """Return every face of a photo, a clip or an image, frame by frame, largest first; none is [].
 
         Args:
-            source: A path, an image (H, W, 3) uint8, or (H, W) uint8 grey, or a picture of Pillow's.
+            source: A path, an image (H, W, 3) uint8, or (H, W) uint8 grey, or a picture of Pillow's, which is turned
+                upright by its EXIF flag as a file is: boxes are of the upright picture.
             rgb: The array's channels are red, green, blue; otherwise blue, green, red, as OpenCV has them.
 
         Raises:
@@ -168,7 +169,8 @@ class Reader:
         batch: list[Found] = []
         for found in source:
             batch.append(found)
-            if len(batch) >= BATCH_FRAMES or sum(len(each.faces) for each in batch) >= BATCH_FACES:
+            full = len(batch) >= BATCH_FRAMES or sum(len(each.faces) for each in batch) >= BATCH_FACES
+            if full or sum(each.frame.image_bgr.size for each in batch) >= BATCH_BYTES:
                 yield from zip((each.frame for each in batch), self.classify(batch), strict=True)
                 batch = []
         yield from zip((each.frame for each in batch), self.classify(batch), strict=True)
@@ -254,7 +256,7 @@ class Reader:
                 "smooth_s": self.smooth_s,
                 "every_s": self._every_s,
                 "search_every_s": self._search_every_s,
-                "files": [[source_name(file), file.stat().st_size] for file in files],
+                "files": [[source_name(file), _size_bytes(file)] for file in files],
             }
         )
 
@@ -282,6 +284,14 @@ class Reader:
             track=track,
             face_u8=face_u8,
         )
+
+
+def _size_bytes(file: Path) -> int | None:
+    """Return a file's size; None where this user may not look, which its reading will say."""
+    try:
+        return file.stat().st_size
+    except PermissionError:
+        return None
 
 
 def _frames_of(

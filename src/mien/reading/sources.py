@@ -87,17 +87,25 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
 
 def _media_of(path: Path) -> list[Path]:
     """Return a file, or the files in a folder at any depth."""
-    if path.is_dir():
-        inside = [file for file in sorted(path.rglob("*")) if _is_media(file) and file.is_file()]
-        # What begins with a dot is nobody's photo: macOS's ._a.jpg, thumbnails, what a killed process left.
-        if seen := [file for file in inside if not any(part[0] == "." for part in file.relative_to(path).parts)]:
-            return seen
-        raise InputError(f"The folder {path} holds no photo and no clip ({_known_suffixes()}).")
-    if not path.exists():
-        raise InputError(f"There is no file {path}; check the spelling.")
-    if not _is_media(path):
+    if _is_file(path):
+        if _is_media(path):
+            return [path]
         raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
-    return [path]
+    if not path.is_dir():
+        raise InputError(f"There is no file {path}; check the spelling.")
+    inside = [file for file in sorted(path.rglob("*")) if _is_media(file) and _is_file(file)]
+    # What begins with a dot is nobody's photo: macOS's ._a.jpg, thumbnails, what a killed process left.
+    if seen := [file for file in inside if not any(part[0] == "." for part in file.relative_to(path).parts)]:
+        return seen
+    raise InputError(f"The folder {path} holds no photo and no clip ({_known_suffixes()}).")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is a file; one that this user may not look at is taken for one, and refused when read."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
 
 
 def is_clip(path: Path) -> bool:
@@ -117,7 +125,7 @@ def frames(path: Path, *, every_s: float = 0.0, from_s: float = -math.inf) -> Ge
         InputError: The file is missing, empty, a truncated photo, or not what its name says.
         DamagedClip: A clip breaks off or has broken packets; raised after all frames that could be read.
     """
-    if path.is_dir():
+    if not _is_file(path) and path.is_dir():
         raise InputError(f"{path} is a folder; give its files one by one, or use `mien read {path}`.")
     if is_clip(path):
         check_file(path)
@@ -133,7 +141,8 @@ def frame_count(path: Path) -> int | None:
     import av
 
     try:
-        with av.open(path.absolute()) as container:  # FFmpeg takes a relative 12:30.mp4 for an address
+        # FFmpeg takes a relative 12:30.mp4 for an address; a title in another encoding is no reason to stop.
+        with av.open(path.absolute(), metadata_errors="replace") as container:
             return container.streams.video[0].frames or None
     except (av.FFmpegError, IndexError):
         return None
@@ -144,7 +153,7 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
 
     index, time_s, until_s, broken, wanted_s = -1, -math.inf, 0.0, 0, -math.inf
     try:
-        with av.open(path.absolute()) as container:
+        with av.open(path.absolute(), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise InputError(f"{path} has no video stream, so there is no face to read; name a clip with pictures.")
             stream = container.streams.video[0]

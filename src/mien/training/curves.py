@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mien.files import written_beside
 from mien.training.run_folder import RunFolder
@@ -16,7 +16,10 @@ COLOURS = {"train": "#0072B2", "validation": "#D55E00"}
 def draw_curves(run: RunFolder, path: Path) -> None:
     """Write a PNG with the loss and the accuracy of each epoch so far, for training and for validation."""
     rows, data = run.metrics(), run.recipe.data
-    names = {"train": f"{data.train}, augmented", "validation": f"{data.validate_on}, mean weights"}
+    names = {
+        "train": f"{data.train}, augmented (not measured alike)",
+        "validation": f"{data.validate_on}, mean weights",
+    }
     epochs = [int(row["epoch"]) for row in rows]
     figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -27,11 +30,12 @@ def draw_curves(run: RunFolder, path: Path) -> None:
                 epochs, values, color=colour, linewidth=1.8, marker="o" if len(rows) < 3 else "", label=names[split]
             )
         axes.set_title(quantity, loc="left")
-        axes.set_xlabel("epoch")
+        axes.set(xlabel="epoch", xlim=(1, run.recipe.epochs) if run.recipe.epochs > 1 else None)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False)
+        axes.legend(frameon=False)
+    figure.axes[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.suptitle(f"{run.recipe.name}: epoch {epochs[-1]} of {run.recipe.epochs}", x=0.01, ha="left", weight="bold")
     with written_beside(path) as beside:
         figure.savefig(beside)

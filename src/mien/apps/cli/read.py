@@ -96,7 +96,7 @@ def read(
     if crops:
         sinks.append(FaceCrops(crops, files))
     try:
-        with show.progress_bar() as bar, ExitStack() as open_sinks:
+        with show.kill_as_ctrl_c(), show.progress_bar() as bar, ExitStack() as open_sinks:
             total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
             task = bar.add_task(
                 f"Reading {files[0].name}" if len(files) == 1 else f"Reading {len(files)} files", total=total

@@ -1,9 +1,9 @@
 """What an evaluation found, as tables for the terminal."""
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from mien.apps.cli.show import megabytes, out, percent
+from mien.apps.cli.show import megabytes, out, percent, whole
 from mien.evaluation.comparison import Comparison, Interval, SeedSummary
 from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
@@ -11,6 +11,7 @@ from mien.evaluation.results import ModelResults, Results
 from mien.evaluation.subgroups import Subgroups
 from mien.words import counted
 
+FITTED_HERE = "calibration and “sure” were fitted on these very faces, which are no test of them"
 GROUPS_SHOWN = 6  # of an attribute with more groups, those at either end
 
 
@@ -31,6 +32,8 @@ def print_results(results: Results) -> None:
             soft_wrap=True,
         )
         out.print(_side_by_side(results.models))
+        if fitted := [one.evaluation.model for one in results.models if one.fitted_here]:
+            out.print(f"{', '.join(fitted)}: {FITTED_HERE}", soft_wrap=True)
         if results.models[0].subsets:
             out.print(_subsets(results.models))
         out.print(_f1_by_class(results.models))
@@ -88,6 +91,8 @@ def _further(one: ModelResults) -> list[str]:
     if sure := confidence.sure:
         right = "" if sure.accuracy is None else f", {percent(sure.accuracy)} of them right"
         lines.append(f"sure (from {percent(sure.threshold)}) of {percent(sure.coverage)} of the faces{right}")
+    if one.fitted_here:
+        lines.append(FITTED_HERE)
     if absent := [scores.label for scores in one.evaluation.classes if not scores.support]:
         lines.append(f"no face here is {' or '.join(absent)}, which counts as 0 in the macro averages")
     if one.left_out:
@@ -121,7 +126,7 @@ def _confusion(evaluation: Evaluation) -> Table:
 
 
 def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
-    table = Table("model", "accuracy", "macro F1", "top 2", "calibration error", "sure")
+    table = Table(_whole("model", models), "accuracy", "macro F1", "top 2", "ECE", "sure")
     for one in models:
         evaluation = one.evaluation
         sure = evaluation.confidence.sure
@@ -138,14 +143,14 @@ def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
 
 def _subsets(models: tuple[ModelResults, ...]) -> Table:
     """Return the accuracies on fairer faces, which all models share."""
-    table = Table("model", *(f"{subset.name}, n = {subset.n:,}" for subset in models[0].subsets))
+    table = Table(_whole("model", models), *(f"{subset.name}, n = {subset.n:,}" for subset in models[0].subsets))
     for one in models:
         table.add_row(one.evaluation.model, *(_accuracy(subset) for subset in one.subsets))
     return _right_justified(table)
 
 
 def _f1_by_class(models: tuple[ModelResults, ...]) -> Table:
-    table = Table("F1", *models[0].evaluation.labels)
+    table = Table(_whole("F1", models), *models[0].evaluation.labels)
     for one in models:
         table.add_row(one.evaluation.model, *(f"{scores.f1:.3f}" for scores in one.evaluation.classes))
     return _right_justified(table)
@@ -165,7 +170,7 @@ def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
 def _stress(models: tuple[ModelResults, ...]) -> Table:
     """Return what each condition leaves of each model's accuracy, and what it takes."""
     title = f"The same {counted(models[0].evaluation.n, 'face')} under each condition"
-    table = Table("condition", "model", "accuracy", "points", "95 % interval", title=title)
+    table = Table("condition", _whole("model", models), "accuracy", "points", "95 % interval", title=title)
     for of_models in zip(*(one.stress for one in models), strict=True):
         for one, under in zip(models, of_models, strict=True):
             table.add_row(
@@ -180,8 +185,8 @@ def _stress(models: tuple[ModelResults, ...]) -> Table:
 
 def _print_seeds(summary: SeedSummary) -> None:
     out.print(
-        f"{summary.recipe} over {len(summary.seeds)} seeds: accuracy {100 * summary.accuracy_mean:.1f} ± "
-        f"{100 * summary.accuracy_sd:.1f} %, macro F1 {summary.macro_f1_mean:.3f} ± {summary.macro_f1_sd:.3f} "
+        f"{summary.recipe} over {len(summary.seeds)} seeds: accuracy {percent(summary.accuracy_mean)} ± "
+        f"{100 * summary.accuracy_sd:.1f}, macro F1 {summary.macro_f1_mean:.3f} ± {summary.macro_f1_sd:.3f} "
         "(mean ± sd)",
         soft_wrap=True,
     )
@@ -208,7 +213,7 @@ def _groups(by: Subgroups) -> Table:
 
 def _costs(results: Results) -> Table:
     """Return accuracy and cost in one table."""
-    table = Table("model", "accuracy", "parameters", "MACs", "file")
+    table = Table(_whole("model", results.models), "accuracy", "parameters", "MACs", "file")
     for one, cost in zip(results.models, results.costs, strict=True):
         macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
         size = "not exported" if cost.file_bytes is None else megabytes(cost.file_bytes)
@@ -217,7 +222,7 @@ def _costs(results: Results) -> Table:
 
 
 def _timings(costs: tuple[Cost, ...]) -> Table:
-    table = Table("model", "threads", "batch", "median ms", "faces/s")
+    table = Table(whole("model", [cost.model for cost in costs]), "threads", "batch", "median ms", "faces/s")
     for cost in costs:
         for timing in cost.timings:
             numbers = (f"{timing.threads}", f"{timing.batch}", f"{timing.median_ms:.2f}", f"{timing.faces_per_s:,.0f}")
@@ -226,7 +231,7 @@ def _timings(costs: tuple[Cost, ...]) -> Table:
 
 
 def _accuracy(scores: Evaluation | SubsetScore) -> str:
-    return f"{100 * scores.accuracy:.1f} ± {100 * scores.standard_error:.1f} %"
+    return f"{percent(scores.accuracy)} ± {100 * scores.standard_error:.1f}"
 
 
 def _points(gain: Interval) -> tuple[str, str]:
@@ -234,7 +239,11 @@ def _points(gain: Interval) -> tuple[str, str]:
     return f"{100 * gain.value:+z.1f}", f"{100 * gain.low:+z.1f} to {100 * gain.high:+z.1f}"
 
 
+def _whole(header: str, models: tuple[ModelResults, ...]) -> Column:
+    return whole(header, [one.evaluation.model for one in models])
+
+
 def _right_justified(table: Table) -> Table:
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.overflow = "right", "fold"
     return table

@@ -1,5 +1,6 @@
 """What the commands share in showing things: consoles, progress bars, the extras that may be missing."""
 
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -45,8 +46,18 @@ def megabytes(size_bytes: int) -> str:
 
 
 def accuracy(share: float, n: int) -> str:
-    """Return 0.7134 of 3,589 as "71.3 ± 0.8 %": with its standard error."""
-    return f"{100 * share:.1f} ± {100 * sqrt(share * (1 - share) / n):.1f} %"
+    """Return 0.7134 of 3,589 as "71.3 % ± 0.8": with its standard error."""
+    return f"{percent(share)} ± {100 * sqrt(share * (1 - share) / n):.1f}"
+
+
+@contextmanager
+def kill_as_ctrl_c() -> Iterator[None]:
+    """Let a SIGTERM (`kill`, `timeout`, `docker stop`) tidy up as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def watch(
     rule = SnapRule.parse(snap_when, reader.classifier.card.labels) if snap_when else None
     reads = LiveReader(reader)
     source = live(camera)
-    with ExitStack() as stack:
+    with show.kill_as_ctrl_c(), ExitStack() as stack:
         view: View = stack.enter_context(Window(blur=blur) if window else View())
         snaps = Snaps(out, blur=blur) if out else None
         stack.enter_context(source)

@@ -43,11 +43,12 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """One line of a legend: what a colour (by number) and a dash stand for."""
+    """One line of a legend: what a colour (by number) and a dash, or a mark, stand for."""
 
     text: str
     series: int
     dash: str = "solid"
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ def colour(k: int) -> str:
 
 
 def dash_of(k: int) -> str:
-    """Return the dash of the k-th: where the colours are used up, the next dash begins."""
-    return DASHES[k // len(SERIES) % len(DASHES)]
+    """Return the dash of the k-th: neighbours differ in it too, for eyes that see two of the colours as one."""
+    return DASHES[k % len(DASHES)]
 
 
 def new_figure(height_in: float = SIZE_IN[1]) -> Figure:

@@ -105,7 +105,8 @@ def _distribution(results: Results) -> Iterator[Drawing]:
     axes.barh(places, [scores.support for scores in results.models[0].evaluation.classes], color=LINE)
     for k, one in enumerate(results.models):
         called = [scores.called for scores in one.evaluation.classes]
-        axes.plot(called, places, marker=_marker(k), linestyle="none", markersize=5, color=colour(k))
+        at = [place + _offset(k, len(results.models)) for place in places]
+        axes.plot(called, at, marker=_marker(k), linestyle="none", markersize=5, color=colour(k))
     axes.set(xlabel="faces", yticks=places, yticklabels=labels)
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
@@ -113,7 +114,7 @@ def _distribution(results: Results) -> Iterator[Drawing]:
         "How the faces are distributed",
         f"Bars: how many faces carry the label. Marks: how many the model called so. {_n(results)}",
         as_svg(figure),
-        _legend(results),
+        _legend(results, marks=True),
     )
 
 
@@ -163,7 +164,7 @@ def _pareto(results: Results) -> Iterator[Drawing]:
         front, best, leader = [], -1.0, ""
         for k, cost in sorted(known, key=lambda item: (item[1], -results.models[item[0]].evaluation.accuracy)):
             scores = results.models[k].evaluation
-            axes.errorbar(cost, scores.accuracy, scores.standard_error, fmt="o", color=colour(k), capsize=2)
+            axes.errorbar(cost, scores.accuracy, scores.standard_error, fmt=_marker(k), color=colour(k), capsize=2)
             if scores.accuracy > best:
                 front.append((cost, scores.accuracy))
                 best, leader = scores.accuracy, scores.model
@@ -178,7 +179,7 @@ def _pareto(results: Results) -> Iterator[Drawing]:
             "Accuracy and cost" if what.startswith("multiply") else "Accuracy and time",
             f"Upper left is better; {unbeaten}. Bars: one standard error. {_n(results)}",
             as_svg(figure),
-            _legend(results),
+            _legend(results, marks=True),
         )
 
 
@@ -216,7 +217,7 @@ def _stress(results: Results) -> Drawing:
             [100 * (under.gain.high - under.gain.value) for under in one.stress],
             [100 * (under.gain.value - under.gain.low) for under in one.stress],
         ]
-        places = [place + 0.6 * ((k + 0.5) / models - 0.5) for place in range(len(conditions))]
+        places = [place + _offset(k, models) for place in range(len(conditions))]
         axes.errorbar(lost, places, xerr=arms, fmt=_marker(k), markersize=5, color=colour(k), capsize=2, elinewidth=1)
     axes.set(xlabel="points of accuracy lost", yticks=range(len(conditions)), yticklabels=conditions)
     axes.grid(axis="y", visible=False)
@@ -226,7 +227,7 @@ def _stress(results: Results) -> Drawing:
         "Accuracy on the faces as they are less that on the same faces under the condition: further left is better. "
         f"Bars: 95 % bootstrap intervals. {_n(results)}",
         as_svg(figure),
-        _legend(results),
+        _legend(results, marks=True),
     )
 
 
@@ -247,11 +248,19 @@ def _marker(k: int) -> str:
     return "oDsv^<>"[k % 7]
 
 
-def _legend(results: Results) -> tuple[LegendEntry, ...]:
-    """Name the models; one alone needs no legend, since the page's title names it."""
+def _offset(k: int, models: int) -> float:
+    """Return how far below its row's middle the k-th of several models stands, so that none hides another."""
+    return 0.6 * ((k + 0.5) / models - 0.5)
+
+
+def _legend(results: Results, *, marks: bool = False) -> tuple[LegendEntry, ...]:
+    """Name the models by lines or marks; one alone needs no legend, since the page's title names it."""
     if len(results.models) == 1:
         return ()
-    return tuple(LegendEntry(one.evaluation.model, k % len(SERIES), dash_of(k)) for k, one in enumerate(results.models))
+    return tuple(
+        LegendEntry(one.evaluation.model, k % len(SERIES), dash_of(k), "●◆■▼▲◀▶"[k % 7] if marks else "")
+        for k, one in enumerate(results.models)
+    )
 
 
 def _log_scale(axes: Axes, values: Sequence[float]) -> None:

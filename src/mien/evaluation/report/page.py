@@ -26,13 +26,15 @@ def render(results: Results, galleries: Sequence[Sequence[GalleryRow]]) -> str:
         results: What the evaluation found; every number on the page is one of these.
         galleries: For each model, faces of each class; empty for a page without faces.
     """
+    ranked = sorted(results.models, key=lambda one: -one.evaluation.accuracy)
     return (
         page_environment("mien.evaluation.report")
         .get_template("report.html.j2")
         .render(
             results=results,
             setting=results.setting,
-            best=max(results.models, key=lambda one: one.evaluation.accuracy),
+            best=ranked[0],
+            second=ranked[min(1, len(ranked) - 1)],
             lead=leading_pair(results),
             drawings=draw_all(results),
             samples=samples([under.score.name for under in results.models[0].stress]),

@@ -161,7 +161,7 @@ class AnnotatedClip:
         """Prepare to copy the first sound track, packet by packet; one that the container cannot hold is left out."""
         import av
 
-        container = self._stack.enter_context(av.open(source.absolute()))
+        container = self._stack.enter_context(av.open(source.absolute(), metadata_errors="replace"))
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
