@@ -67,7 +67,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         ) from None
     except Image.DecompressionBombError:
         raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises each of these for broken files
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # Pillow raises each of these for broken files
         raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
 
 
@@ -107,5 +107,5 @@ def photo_size(path: Path) -> tuple[int, int]:
             return (opened.height, opened.width) if sideways else opened.size
     except Image.DecompressionBombError:
         raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} is not a picture, whatever its name says ({error}).") from error

@@ -12,7 +12,7 @@ from mien.data.faceset import FaceSet, open_faceset
 from mien.data.formats import FORMATS
 from mien.labels import EXPRESSIONS
 from mien.training.recipe_sheet import HEADER_PX, LOOKS
-from tests.conftest import drawn_faces, fer2013_rows, write_votes
+from tests.conftest import drawn_faces, drawn_faceset, fer2013_rows, write_votes
 
 Mien = Callable[..., tuple[int, str, str]]
 
@@ -110,6 +110,39 @@ def test_the_sheet_of_a_recipe_shows_each_class_before_and_after(
         distance = np.abs(faceset.faces_u8.astype(int) - stored).mean((1, 2))
         assert faceset.labels[distance.argmin()] == row, "the face as stored, in its own row"
         assert len({tile.tobytes() for tile in tiles}) == LOOKS + 1, "each look is another"
+
+
+def test_a_faceset_that_cannot_be_written_to_is_counted_all_the_same(mien: Mien, tmp_path: Path) -> None:
+    folder = tmp_path / "a.faceset"
+    drawn_faceset().save(folder)
+    (folder / "contact-sheet.png").mkdir()  # nobody can write a file there, not even root
+    code, out, err = mien("data", "describe", folder)
+    assert (code, "drawn: 210 faces" in out, "contact sheet:" in out) == (0, True, False)
+    assert f"Cannot write {folder / 'contact-sheet.png'}" in err
+    assert "There is no contact sheet; --sheet puts it elsewhere." in err
+    code, out, err = mien("data", "describe", folder, "--sheet", tmp_path / "nowhere" / "sheet.png")
+    assert (code, "drawn: 210 faces" in out, "Cannot write" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"), [([], True), (["--from", "PrivateTest"], True), (["--from", "Training"], False)]
+)
+def test_dividing_private_test_is_warned_of(
+    mien: Mien, faceset_folder: Path, tmp_path: Path, options: list[str], warned: bool
+) -> None:
+    code, _, err = mien(
+        "data", "split", faceset_folder, *options, "--parts", "a=0.5,b=0.5", "--out", tmp_path / "b.faceset"
+    )
+    assert (code, "PrivateTest can no longer judge what learns from these" in err) == (0, warned)
+
+
+def test_a_dataset_without_a_wanted_face_is_one_sentence_and_writes_nothing(
+    mien: Mien, write_fer2013: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = write_fer2013(lambda rows: rows.__setitem__(slice(None), [row for row in rows if row[0] == "3"]))
+    code, _, err = mien("data", "prepare", source, "--labels", "sad", "--out", tmp_path / "a.faceset")
+    assert (code, "no picture with one of the labels sad" in err, err.count("\n")) == (2, True, 1)
+    assert not (tmp_path / "a.faceset").exists()
 
 
 def _lefts(sheet: np.ndarray) -> list[int]:

@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mien.data.faceset import FaceSet, open_faceset
@@ -61,4 +63,36 @@ def test_a_broken_file_in_it(tmp_path: Path, name: str) -> None:
     drawn_faceset().save(tmp_path / "a")
     (tmp_path / "a" / name).write_bytes(b"\x00")
     with pytest.raises(DataError, match="broken FaceSet"):
+        open_faceset(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "sentence"),
+    [
+        ("labels", np.zeros(200, np.int8), "labels: 200 for 210 faces"),
+        ("splits", np.zeros(211, np.int8), "splits: 211 for 210 faces"),
+        ("groups", np.zeros(1, np.int32), "groups: 1 for 210 faces"),
+        ("twins", np.int32(0), "twins: 1 for 210 faces"),
+        ("votes", np.zeros((3, 0), np.uint8), "votes: 0 for 210 faces"),
+        ("votes", np.zeros((210, 10), np.uint8), r"votes.npy has shape \(210, 10\), wanted 0 columns"),
+        ("faces", np.zeros((200, 48, 48), np.uint8), "labels: 210 for 200 faces"),
+        ("faces", np.zeros((210, 48, 48), np.float32), "faces.npy holds float32"),
+        ("labels", np.full(210, 7, np.int8), "labels.npy holds 7 to 7, wanted 0 to 6"),
+        ("labels", np.zeros(210, np.float32), "labels.npy holds float32"),
+        ("splits", np.full(210, -1, np.int8), "splits.npy holds -1 to -1, wanted 0 to 2"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_named(
+    tmp_path: Path, name: str, array: np.ndarray, sentence: str
+) -> None:
+    drawn_faceset().save(tmp_path / "a")
+    np.save(tmp_path / "a" / f"{name}.npy", array)
+    with pytest.raises(DataError, match=f"a is a broken FaceSet \\({sentence}"):
+        open_faceset(tmp_path / "a")
+
+
+def test_attributes_of_other_faces_are_named(tmp_path: Path) -> None:
+    drawn_faceset().save(tmp_path / "a")
+    pq.write_table(pa.table({"sex": ["m", "f"]}), tmp_path / "a" / "attributes.parquet")
+    with pytest.raises(DataError, match=r"broken FaceSet \(attribute sex: 2 for 210 faces\)"):
         open_faceset(tmp_path / "a")

@@ -1,5 +1,6 @@
 """Each layout is written to disk as its own documentation shows it, and read."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,77 @@ def test_a_class_folder_with_a_slip_in_its_name_is_not_passed_over(tmp_path: Pat
         read(tmp_path / "set")
 
 
+@pytest.mark.parametrize(
+    ("unread", "sentence"),
+    [
+        (
+            "val/Angry_faces/b.jpg",
+            r"val has 1 picture and no class folder \(it has Angry_faces\); wanted folders named",
+        ),
+        ("val/b.jpg", r"val has 1 picture and no class folder \(it has no folder\)"),
+        ("more/train/angry/b.jpg", r"more has 1 picture in class folders of its own, beside those of .*set/train"),
+        ("images/train/angry/b.jpg", r"images has 1 picture in class folders of its own"),  # not Kaggle's: another name
+    ],
+)
+def test_a_split_that_would_not_be_read_is_an_error(tmp_path: Path, unread: str, sentence: str) -> None:
+    for path in ("train/angry/a.jpg", unread):
+        picture(tmp_path / "set" / path)
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path / "set")
+
+
+def test_a_split_beside_the_class_folders_is_an_error(tmp_path: Path) -> None:
+    for path in ("angry/a.jpg", "happy/b.jpg", "train/angry/c.jpg"):
+        picture(tmp_path / "set" / path)
+    with pytest.raises(
+        DataError, match=r"set/train has 1 picture in class folders of its own, beside those of .*/set;"
+    ):
+        read(tmp_path / "set")
+
+
+def test_a_folder_nested_once_more_must_hold_the_same_pictures(tmp_path: Path) -> None:
+    for seed, path in enumerate(("train/sad/a.png", "test/sad/b.png", "images/train/sad/a.png")):
+        picture(tmp_path / "set" / path, seed=seed)
+    with pytest.raises(DataError, match="images has 1 picture in class folders of its own"):
+        read(tmp_path / "set")
+    picture(tmp_path / "set/images/train/sad/a.png", seed=0)
+    assert rows(read(tmp_path / "set").faces) == [("train", "sad"), ("test", "sad")]
+
+
+def test_a_faceset_written_among_the_pictures_is_not_taken_for_a_split(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "train/angry/a.jpg")
+    read(tmp_path / "set").save(tmp_path / "set" / "own.faceset")
+    picture(tmp_path / "set" / "own.faceset" / "contact-sheet.png")
+    assert rows(read(tmp_path / "set").faces) == [("train", "angry")]
+
+
+def test_what_is_no_picture_in_a_class_folder_or_lies_outside_of_all_is_counted(tmp_path: Path) -> None:
+    for path in ("train/angry/a.png", "train/overview.png", "notes/.hidden.png"):
+        picture(tmp_path / "set" / path)
+    for path in ("angry/1.pgm", "angry/2.PGM", "angry/deeper/x.xyz", "angry/readme", "angry/.DS_Store", "readme.txt"):
+        (tmp_path / "set" / "train" / path).parent.mkdir(exist_ok=True)
+        (tmp_path / "set" / "train" / path).touch()
+    prepared = read(tmp_path / "set")
+    assert (rows(prepared.faces), dict(prepared.left_out)) == (
+        [("train", "angry")],
+        {
+            "with the suffix .pgm, not read as a picture": 2,
+            "with the suffix .xyz, not read as a picture": 1,
+            "without a suffix, not read as a picture": 1,
+            "in no class folder": 1,
+        },
+    )
+
+
+def test_class_folders_without_a_picture_that_is_read_say_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "set" / "angry").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"set has no picture of an expression \(it has none at all\)"):
+        read(tmp_path / "set")
+    (tmp_path / "set" / "angry" / "1.pgm").touch()
+    with pytest.raises(DataError, match=r"set has no picture of an expression \(left out: 1 with the suffix \.pgm"):
+        read(tmp_path / "set", labels=("angry",))
+
+
 def test_two_datasets_in_one_folder_are_not_mixed(tmp_path: Path) -> None:
     for path in ("one/train/happy/a.jpg", "two/train/happy/b.jpg"):
         picture(tmp_path / "set" / path)
@@ -221,6 +293,22 @@ def test_ferplus_takes_the_voters_label(write_fer2013: Callable[..., Path], tmp_
     assert len({prepared.faces.sha256, seven.faces.sha256, read(source).faces.sha256}) == 3
 
 
+@pytest.mark.parametrize("options", [{}, {"size_px": 64}, {"take": 5}])
+def test_fer2013_without_a_face_of_the_wanted_labels_is_an_error(
+    write_fer2013: Callable[..., Path], options: dict[str, object]
+) -> None:
+    source = write_fer2013(lambda rows: rows.__setitem__(slice(None), [row for row in rows if row[0] == "3"]))
+    with pytest.raises(DataError, match=r"FER2013 has no picture with one of the labels sad \(left out: 10 happy\)"):
+        read(source, labels=("sad",), **options)
+
+
+def test_ferplus_without_a_majority_is_an_error(write_fer2013: Callable[..., Path], tmp_path: Path) -> None:
+    votes = write_votes(tmp_path / "fer2013new.csv", [usage for _, _, usage in fer2013_rows()])
+    votes.write_text(votes.read_text().replace("0,10,0,0", "5,5,0,0"))
+    with pytest.raises(DataError, match=r"FER\+ has no picture .* \(left out: 70 no majority\)"):
+        prepare(write_fer2013(), Wanted(votes=votes), format_name="ferplus")
+
+
 def test_ferplus_of_the_real_files(fer2013_folder: Path) -> None:
     """Barsoum et al. 2016 and all who compare with them: 3,153 test faces, 25,060 and 3,199 to learn and choose by."""
     faces, left_out = by_majority(open_faceset(fer2013_folder))
@@ -271,6 +359,42 @@ def test_affectnets_pictures_that_were_cut_out_before_are_taken_whole(tmp_path: 
     faces = read(root, size_px=30).faces
     expected = expected_face(root / "Manually_Annotated_Images/689/one.jpg", 30)
     assert np.abs(faces.faces_u8[0].astype(int) - expected).max() <= 2
+
+
+def _affectnet(root: Path, first_box: str, count: int = 20) -> Path:
+    """Write pictures of 100 x 100 with fitting boxes, but for the first."""
+    lines = [AFFECTNET.splitlines()[1].removeprefix("    | ")]
+    for number in range(count):
+        picture(root / "images" / f"{number}.jpg")
+        lines.append(f"images/{number}.jpg,{first_box if number == 0 else '10,12,60,60'},1;2,1,0.5,0.5")
+    (root / "training.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("box", ["2,2,nan,40", "inf,2,40,40", "2,2,0,0", "2,2,40,0", "2,2,-40,-40"])
+def test_a_box_of_affectnet_that_is_none_is_named(tmp_path: Path, box: str) -> None:
+    with pytest.raises(DataError, match=rf"training\.csv:2: the face's box '{box}' is none; wanted finite numbers"):
+        read(_affectnet(tmp_path, box))
+
+
+@pytest.mark.parametrize("box", ["-500,-500,40,40", "500,2,40,40", "2,2,1e30,40", "1e30,2,40,40", "2,-39,40,40"])
+def test_a_box_of_affectnet_outside_its_picture_counts_as_broken(tmp_path: Path, box: str) -> None:
+    prepared = read(_affectnet(tmp_path, box), allow_missing=True)
+    assert (len(prepared.faces), len(prepared.missing)) == (19, 1)
+    assert "lies outside the picture of 100 x 100 pixels" in prepared.missing[0]
+
+
+def test_a_box_of_affectnet_that_sticks_out_a_little_is_cut_with_the_border_going_on(tmp_path: Path) -> None:
+    prepared = read(_affectnet(tmp_path, "-10,-10,60,60"), size_px=60)
+    photo = cv2.imread(str(tmp_path / "images/0.jpg"), cv2.IMREAD_GRAYSCALE)
+    expected = np.pad(photo[:50, :50], ((10, 0), (10, 0)), mode="edge")
+    assert np.abs(prepared.faces.faces_u8[0].astype(int) - expected).max() <= 2
+
+
+def test_affectnets_boxes_that_begin_outside_are_those_of_other_pictures(tmp_path: Path) -> None:
+    root = _affectnet(tmp_path, "-500,-500,40,40", count=1)
+    face = read(root, size_px=30).faces.faces_u8[0]
+    assert np.abs(face.astype(int) - expected_face(root / "images/0.jpg", 30)).max() <= 2, "taken whole"
 
 
 def test_a_video_is_a_group_and_its_two_people_are_one_video(tmp_path: Path) -> None:
@@ -332,6 +456,39 @@ def test_a_pandas_index_in_front_is_no_attribute(tmp_path: Path) -> None:
     assert read(tmp_path / "own.csv").faces.attributes == {}
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_spaces_around_a_cell_make_no_other_person_split_or_path(tmp_path: Path, suffix: str) -> None:
+    lines = ["path,label,split,group", "a.jpg,happy,train,anna", " b.jpg , sad, train,anna ", "c.jpg,sad,test ,  "]
+    for path in "abc":
+        picture(tmp_path / f"{path}.jpg")
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    columns = list(zip(*(line.split(",") for line in lines), strict=True))
+    pq.write_table(pa.table({name: values for name, *values in columns}), tmp_path / "own.parquet")
+    faces = read(tmp_path / f"own.{suffix}").faces
+    assert rows(faces) == [("train", "happy"), ("train", "sad"), ("test", "sad")]
+    assert faces.attributes["group"].tolist() == ["anna", "anna", ""]
+
+
+def test_a_nan_in_a_parquet_table_is_an_empty_cell(tmp_path: Path) -> None:
+    for path in ("a.jpg", "b.jpg", "c.jpg"):
+        picture(tmp_path / path)
+    content = {"path": ["a.jpg", "b.jpg", "c.jpg"], "label": ["sad"] * 3, "group": [float("nan"), float("nan"), 7.5]}
+    pq.write_table(pa.table(content), tmp_path / "own.parquet")
+    faces = read(tmp_path / "own.parquet").faces
+    assert faces.attributes["group"].tolist() == ["", "", "7.5"]
+    assert len(set(faces.groups.tolist())) == 3
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path, suffix: str) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "own.csv").write_text("path,label,sex,Sex\na.jpg,happy,m,f\n")
+    values = [pa.array([value]) for value in ("a.jpg", "happy", "m", "f")]
+    pq.write_table(pa.Table.from_arrays(values, names=["path", "label", "sex", "Sex"]), tmp_path / "own.parquet")
+    with pytest.raises(DataError, match=rf"own\.{suffix} has more than one column sex .*; wanted each once"):
+        read(tmp_path / f"own.{suffix}")
+
+
 def test_only_a_path_and_a_label_are_needed(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     (tmp_path / "own.csv").write_text("label,path\nHappiness,a.jpg\n")
@@ -362,6 +519,15 @@ def test_up_to_one_percent_missing_or_broken_is_listed_counted_and_skipped(tmp_p
     np.testing.assert_array_equal(prepared.faces.faces_u8[:, 0, 0][:7], [0, 1, 2, 3, 4, 6, 8])
     prepared.save(tmp_path / "a.faceset")
     assert (tmp_path / "a.faceset" / "missing.txt").read_text().splitlines() == list(prepared.missing)
+
+
+def test_a_missing_picture_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / "set" / "angry"
+    picture(folder / "a.png")
+    name = os.fsencode(folder) + b"/b\xe9.png"
+    Path(os.fsdecode(name)).write_text("no picture")
+    read(tmp_path / "set", allow_missing=True).save(tmp_path / "a.faceset")
+    assert name in (tmp_path / "a.faceset" / "missing.txt").read_bytes()
 
 
 def test_more_than_that_is_an_error_unless_it_is_allowed(tmp_path: Path) -> None:
@@ -414,7 +580,8 @@ def _changed(name: str, old: str, new: str) -> Callable[[Path], Path]:
         (_own("path,label\na.jpg,happy\n"), {"size_px": 4}, "too small"),
         (_own("path,label\na.jpg,happy\n"), {"size_px": 1025}, "too large; wanted 16 to 1024 with --size"),
         (_own("path,label\na.jpg,happy\n"), {"votes": Path("v.csv")}, "manifest has no use for --votes"),
-        (_own("path,label\na.jpg,other\n"), {}, "no picture with one of the labels"),
+        (_own("path,label\na.jpg,other\n"), {}, r"own has no picture of an expression \(left out: 1 other\)"),
+        (_own("path,label\n"), {}, r"own has no picture of an expression \(it has none at all\)"),
         (_changed("rafdb", "train_00001.jpg 5", "train_00001.jpg 8"), {}, r"label\.txt:1: '8' is not 1-7"),
         (_changed("rafdb", "train_00001.jpg 5", "face.jpg 5"), {}, "is not like `train_00001.jpg 5`"),
         (_changed("affectnet", "35.2,9,", "35.2,11,"), {}, r"training\.csv:3: expression '11' is not 0-10"),

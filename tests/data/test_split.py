@@ -151,6 +151,14 @@ def test_too_few_groups_for_the_parts_are_named() -> None:
         divide(_videos(videos=2), {"a": 0.4, "b": 0.4, "c": 0.2})
 
 
+def test_more_parts_than_a_faceset_can_number_are_refused() -> None:
+    faces = drawn_faceset(1680)
+    with pytest.raises(DataError, match="Wanted at most 127 parts, got 128"):
+        divide(faces, {f"p{number}": 1 / 128 for number in range(128)})
+    most = divide(faces, {f"p{number}": 1 / 127 for number in range(127)})
+    assert np.bincount(most.splits).min() > 0
+
+
 def test_parts_are_read_from_text() -> None:
     assert read_parts("train=0.8, test=0.2") == {"train": 0.8, "test": 0.2}
     for text in ("train", "train=x", "train=0.5,train=0.5", "=1", "", "a=1=2"):

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from mien.data.faceset import FaceSet, identified
+from mien.data.faceset import GROUP, FaceSet, identified
 from mien.data.split import divide
 from mien.errors import DataError, ModelError
 from mien.evaluation import cost
 from mien.evaluation.candidates import ensemble, open_candidate
 from mien.evaluation.evaluate import evaluate, predict
+from mien.evaluation.private_log import LOG
 from mien.evaluation.report.write import write_report
 from mien.evaluation.results import Results, read_results
 from mien.evaluation.stress import CONDITIONS
@@ -257,3 +258,42 @@ def test_a_model_that_may_have_learnt_the_faces_is_named(
     begun = train(recipe, data=tmp_path / "anew.faceset", out=tmp_path)
     (said,) = evaluate([str(begun.path)], data=tmp_path / "anew.faceset", split="test").results.warnings
     assert "was trained on “drawn”" in said, "what it started from was"
+
+
+def test_a_model_judged_by_the_faces_it_learnt_from_is_named(
+    tiny_run: RunFolder, faceset: FaceSet, faceset_folder: Path, tmp_path: Path
+) -> None:
+    (said,) = evaluate([str(tiny_run.path)], data=faceset_folder, split="Training").results.warnings
+    assert said == "tiny-001 learnt from Training: its scores there say what it remembers, and no more."
+    anew = divide(faceset, {"train": 0.8, "test": 0.2})
+    for name, judged in (("FER+ (Training divided anew)", True), ("FER+", False), ("CK (all divided anew)", False)):
+        identified(replace(anew, name=name)).save(tmp_path / f"{judged}{len(name)}.faceset")
+        found = evaluate(["mien-s"], data=tmp_path / f"{judged}{len(name)}.faceset", split="test").results.warnings
+        assert ["FER2013" in sentence for sentence in found] == [True] * judged, name
+
+
+def test_private_test_divided_anew_is_still_private_test(
+    faceset: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    divide(faceset, {"a": 0.5, "b": 0.5}, only="PrivateTest").save(tmp_path / "part.faceset")
+    with pytest.raises(DataError, match="Comparing 2 models on PrivateTest amounts to choosing by it"):
+        evaluate(["mien-s", "mien-xs"], data=tmp_path / "part.faceset", split="a")
+    assert not (tmp_path / LOG).exists()
+    evaluate(["mien-xs"], data=tmp_path / "part.faceset", split="b")
+    assert len((tmp_path / LOG).read_text().splitlines()) == 2
+
+
+def test_faces_that_stand_and_fall_together_are_no_cases_of_their_own(faceset: FaceSet, tmp_path: Path) -> None:
+    clips = replace(faceset, attributes={GROUP: np.array([f"clip {face // 5}" for face in range(len(faceset))])})
+    identified(clips).save(tmp_path / "clips.faceset")
+    (said,) = evaluate(["mien-xs"], data=tmp_path / "clips.faceset", split="PublicTest").results.warnings
+    assert "35 faces are of 7 groups (videos, people)" in said
+
+
+def test_faces_of_one_class_judge_nobody(faceset: FaceSet, tmp_path: Path) -> None:
+    happy = faceset.take(np.flatnonzero(faceset.labels == EXPRESSIONS.index("happy")))
+    alone = replace(happy, labels=np.zeros(len(happy), np.int8), label_names=("happy",))
+    identified(alone).save(tmp_path / "happy.faceset")
+    with pytest.raises(DataError, match="All faces of drawn are happy, so that every answer would be right"):
+        evaluate(["mien-xs"], data=tmp_path / "happy.faceset", split="PublicTest")

@@ -7,6 +7,7 @@ Source: Mollahosseini, Hasani & Mahoor 2017, "AffectNet: a database for facial e
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 
 from mien.data.pictures import Listing, Picture, read_pictures
@@ -42,7 +43,8 @@ def list_affectnet(root: Path) -> Listing:
     out and scaled already, and are taken whole.
 
     Raises:
-        DataError: No table, a row without the nine columns, or a box that is not four numbers.
+        DataError: No table, a row without the nine columns, or a box that is not four numbers with
+            sides above 0.
         LabelError: A code that is not 0-10.
     """
     tables = _tables(root)
@@ -107,6 +109,11 @@ def _box(corners: list[str], table: Path, line: int) -> Box:
         x, y, width, height = (float(number) for number in corners)
     except ValueError:
         raise DataError(f"{table}:{line}: the face's box {','.join(corners)!r} is not four numbers.") from None
+    if not (all(map(isfinite, (x, y, width, height))) and width > 0 and height > 0):
+        raise DataError(
+            f"{table}:{line}: the face's box {','.join(corners)!r} is none; wanted finite numbers x, y, width, height, "
+            "the last two above 0; mend the line."
+        )
     return x, y, width, height
 
 
@@ -121,7 +128,8 @@ def _boxes_fit(pictures: list[Picture]) -> bool:
         except InputError:  # it will be reported when it is read
             continue
         x, y, w, h = picture.box_xywh_px
-        inside.append(x + w <= width + TOLERANCE_PX and y + h <= height + TOLERANCE_PX)
+        reach = x + w <= width + TOLERANCE_PX and y + h <= height + TOLERANCE_PX
+        inside.append(reach and min(x, y) >= -TOLERANCE_PX)
     return sum(inside) >= FITTING_SHARE * len(inside)
 
 

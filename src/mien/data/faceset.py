@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.files import written_beside
 from mien.preprocess import InputSpec
+from mien.words import counted
 
+ABOUT = "faceset.json"
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)  # version 1 had neither attributes nor groups beyond twins
 
@@ -154,7 +156,7 @@ class FaceSet:
             if self.attributes:
                 columns = {name: pa.array(values.tolist(), pa.string()) for name, values in self.attributes.items()}
                 pq.write_table(pa.table(columns), beside / "attributes.parquet")
-            (beside / "faceset.json").write_text(json.dumps(about, indent=2) + "\n")
+            (beside / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
 
 
 def make_faceset(
@@ -241,17 +243,21 @@ def check_new(folder: Path) -> None:
         raise DataError(f"{folder} exists already; give another name with --out, or delete it first.")
 
 
+def is_faceset(folder: Path) -> bool:
+    """Return whether a folder is, or was meant to be, a FaceSet."""
+    return (folder / ABOUT).is_file()
+
+
 def open_faceset(folder: Path) -> FaceSet:
     """Open a prepared FaceSet, memory-mapped.
 
     Raises:
-        DataError: The folder is not a FaceSet, or a file in it is missing or broken.
+        DataError: The folder is not a FaceSet, or a file in it is missing, broken or does not fit the others.
     """
-    about_path = folder / "faceset.json"
-    if not about_path.is_file():
-        raise DataError(f"{folder} is not a FaceSet (it has no faceset.json); make one with `mien data prepare`.")
+    if not is_faceset(folder):
+        raise DataError(f"{folder} is not a FaceSet (it has no {ABOUT}); make one with `mien data prepare`.")
     try:
-        about: dict[str, Any] = json.loads(about_path.read_text())
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
         if about["version"] not in READABLE_VERSIONS:
             raise DataError(
                 f"{folder} is a FaceSet of version {about['version']}, and this mien reads versions up to "
@@ -260,7 +266,7 @@ def open_faceset(folder: Path) -> FaceSet:
         faces = np.load(folder / "faces.npy", mmap_mode="r")
         groups = np.load(folder / "groups.npy")
         votes_path, attributes_path = folder / "votes.npy", folder / "attributes.parquet"
-        return FaceSet(
+        opened = FaceSet(
             name=about["name"],
             faces_u8=faces,
             labels=np.load(folder / "labels.npy"),
@@ -275,8 +281,32 @@ def open_faceset(folder: Path) -> FaceSet:
             origin=tuple(about["origin"]),
             sha256=about["sha256"],
         )
+        _check_agree(opened)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DataError(f"{folder} is a broken FaceSet ({error}); delete it and prepare it again.") from error
+    return opened
+
+
+def _check_agree(faces: FaceSet) -> None:
+    """Raise ValueError unless the arrays have an element for each face and the codes have names; reads no face."""
+    pixels = faces.faces_u8
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
+        raise ValueError(f"faces.npy holds {pixels.dtype} of shape {pixels.shape}, wanted uint8 (N, S, S)")
+    columns: dict[str, NDArray[Any]] = {
+        name: getattr(faces, name) for name in ("labels", "splits", "twins", "groups", "votes")
+    }
+    columns |= {f"attribute {name}": values for name, values in faces.attributes.items()}
+    for name, values in columns.items():
+        if values is not None and (values.ndim == 0 or len(values) != len(pixels)):
+            raise ValueError(f"{name}: {values.size:,} for {counted(len(pixels), 'face')}")
+    for name, names in (("labels", faces.label_names), ("splits", faces.split_names)):
+        codes = columns[name]
+        if codes.ndim != 1 or codes.dtype.kind not in "iu":
+            raise ValueError(f"{name}.npy holds {codes.dtype} of shape {codes.shape}, wanted whole numbers (N,)")
+        if codes.size and not (codes.min() >= 0 and codes.max() < len(names)):
+            raise ValueError(f"{name}.npy holds {codes.min()} to {codes.max()}, wanted 0 to {len(names) - 1}")
+    if faces.votes is not None and faces.votes.shape[1:] != (len(faces.vote_names),):
+        raise ValueError(f"votes.npy has shape {faces.votes.shape}, wanted {counted(len(faces.vote_names), 'column')}")
 
 
 def _read_attributes(path: Path) -> dict[str, NDArray[np.str_]]:

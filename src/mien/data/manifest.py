@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from mien.data.faceset import GROUP
 from mien.data.pictures import Listing, Picture, read_pictures, split_rank
 from mien.data.preparation import Format
-from mien.data.text_files import columns, header, opened
+from mien.data.text_files import check_named_once, columns, header, opened
 from mien.errors import DataError, LabelError
 from mien.labels import EIGHT_EXPRESSIONS, class_named
 
@@ -25,7 +25,7 @@ def list_manifest(table: Path) -> Listing:
     """List the pictures of a table; paths are as seen from the table's folder.
 
     Raises:
-        DataError: The table cannot be read or lacks a column.
+        DataError: The table cannot be read, lacks a column or has one twice.
         LabelError: A label that is no expression.
     """
     pictures = []
@@ -50,14 +50,17 @@ def list_manifest(table: Path) -> Listing:
 
 
 def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield where a row is, for messages, and its cells by column."""
+    """Yield where a row is, for messages, and its cells by column.
+
+    Without the spaces around them: "anna " is anna, and must not end up on the other side of a split.
+    """
     if table.suffix.lower() == ".parquet":
         yield from _parquet_rows(table)
         return
-    names = header(table)
+    names = (*NEEDED, *(name for name in header(table) if name not in NEEDED))
     with opened(table) as text:
-        for line, cells in columns(text, table, (*NEEDED, *(name for name in names if name not in NEEDED))):
-            yield f"{table}:{line}", dict(zip((*NEEDED, *(n for n in names if n not in NEEDED)), cells, strict=True))
+        for line, cells in columns(text, table, names):
+            yield f"{table}:{line}", dict(zip(names, (cell.strip() for cell in cells), strict=True))
 
 
 def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -74,8 +77,14 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
             f"{table} has no column {', '.join(missing)} (it has {', '.join(content.column_names)}); wanted "
             f"{','.join(OWN)}."
         )
+    check_named_once(content.column_names, table, content.column_names)
     for number, row in enumerate(content.to_pylist(), start=1):
-        yield f"{table}, row {number}", {name: "" if value is None else str(value) for name, value in row.items()}
+        yield f"{table}, row {number}", {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: object) -> str:
+    """Return a value as text; empty for none, and for the NaN that pandas writes instead."""
+    return "" if value is None or value != value else str(value).strip()
 
 
 def _recognises(source: Path) -> bool:

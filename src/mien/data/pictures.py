@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.faceset import GROUP, make_faceset
-from mien.data.preparation import CHANNELS, Prepared, Wanted
+from mien.data.preparation import CHANNELS, Prepared, Wanted, check_some_left
 from mien.data.split import drawn
 from mien.errors import DataError, InputError
 from mien.photos import read_photo
@@ -21,6 +21,7 @@ from mien.words import counted
 
 MISSING_LIMIT = 0.01  # the largest share of missing or broken pictures that passes without a word from the user
 SPLITS_LIMIT = 20  # more "splits" than this are another column taken for one
+LEAST_INSIDE = 0.25  # of a box's width and of its height; a detector's box may stick out, but not that far
 SHOWN = 3
 ORDER = ("train", "val", "test")  # how splits' names begin, and in which order people expect them
 
@@ -88,15 +89,17 @@ def read_pictures(listing: Listing, wanted: Wanted) -> Prepared:
             f"{listing.name} names {len(listing.split_names)} splits ({', '.join(listing.split_names[:SHOWN])}, …); "
             f"wanted at most {SPLITS_LIMIT}, as in train, test."
         )
-    names = wanted.label_names(listing.label_names, listing.name)
     left_out = Counter(listing.left_out)
+    if not listing.label_names:
+        left_out.update(picture.label for picture in listing.pictures)
+        check_some_left(listing.name, 0, (), left_out)
+    names = wanted.label_names(listing.label_names, listing.name)
     left_out.update(picture.label for picture in listing.pictures if picture.label not in names)
     chosen = [picture for picture in listing.pictures if picture.label in names]
+    check_some_left(listing.name, len(chosen), names, left_out)
     if wanted.take is not None:
         strata = np.array([_code(listing.split_names, p.split) * len(names) + names.index(p.label) for p in chosen])
         chosen = [chosen[row] for row in drawn(strata, wanted.take, np.random.default_rng(wanted.seed))]
-    if not chosen:
-        raise DataError(f"{listing.name} has no picture with one of the labels {', '.join(names)}.")
     chosen.sort(key=lambda picture: _code(listing.split_names, picture.split))
     faces_u8, pictures, missing = _read(chosen, wanted)
     if not pictures or (len(missing) > MISSING_LIMIT * len(chosen) and not wanted.allow_missing):
@@ -130,13 +133,29 @@ def _read(chosen: list[Picture], wanted: Wanted) -> tuple[NDArray[np.uint8], lis
         if number % 100 == 0:
             wanted.progress(number / len(chosen))
         try:
-            face = wanted.face(read_photo(picture.path), picture.box_xywh_px)
+            image_bgr = read_photo(picture.path)
+            _check_box(picture, image_bgr)
+            face = wanted.face(image_bgr, picture.box_xywh_px)
         except InputError as error:
             missing.append(str(error))
             continue
         faces_u8[len(pictures)] = face
         pictures.append(picture)
     return faces_u8[: len(pictures)], pictures, missing
+
+
+def _check_box(picture: Picture, image_bgr: NDArray[np.uint8]) -> None:
+    """Raise InputError if a box is not of this picture: its face would be made of the border's pixels."""
+    if picture.box_xywh_px is None:
+        return
+    x, y, width, height = picture.box_xywh_px
+    across = min(x + width, image_bgr.shape[1]) - max(x, 0)
+    down = min(y + height, image_bgr.shape[0]) - max(y, 0)
+    if across < LEAST_INSIDE * width or down < LEAST_INSIDE * height:
+        raise InputError(
+            f"{picture.path}: the face's box {x:g},{y:g},{width:g},{height:g} (x, y, width, height) lies outside the "
+            f"picture of {image_bgr.shape[1]} x {image_bgr.shape[0]} pixels; mend it in the table."
+        )
 
 
 def _attributes(pictures: list[Picture]) -> dict[str, NDArray[np.str_]]:

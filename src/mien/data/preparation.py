@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, check_new, identified
 from mien.data.split import drawn
-from mien.errors import LabelError, unknown_name
+from mien.errors import DataError, LabelError, unknown_name
 from mien.files import written_beside
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
 from mien.preprocess import Box, InputSpec, crop_face
@@ -92,7 +92,9 @@ class Prepared:
         with written_beside(folder) as beside:
             self.faces.save(beside)
             if self.missing:
-                (beside / "missing.txt").write_text("\n".join(self.missing) + "\n", encoding="utf-8")
+                # A file's name need not be UTF-8; its bytes are written as they are.
+                text = "\n".join(self.missing) + "\n"
+                (beside / "missing.txt").write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,25 @@ class Format:
     takes_votes: bool = False
 
 
+def check_some_left(dataset: str, count: int, label_names: tuple[str, ...], left_out: Mapping[str, int]) -> None:
+    """Raise DataError if no picture is left: training, drawing and counting all want one at least.
+
+    Args:
+        dataset: Its name.
+        count: How many pictures are left.
+        label_names: The classes that are kept.
+        left_out: Why others were left out -> how many.
+    """
+    if count:
+        return
+    labelled = f"with one of the labels {', '.join(label_names)}" if label_names else "of an expression"
+    found = ", ".join(f"{number:,} {why}" for why, number in left_out.items())
+    raise DataError(
+        f"{dataset} has no picture {labelled} ({f'left out: {found}' if found else 'it has none at all'}); check what "
+        "it holds and which --labels are asked for."
+    )
+
+
 def adapted(faces: FaceSet, wanted: Wanted, left_out: Mapping[str, int] | None = None) -> Prepared:
     """Return a set whose faces came as arrays with the classes, the size and the colour that are wanted.
 
@@ -123,6 +144,10 @@ def adapted(faces: FaceSet, wanted: Wanted, left_out: Mapping[str, int] | None =
         faces: (N, S, S) grey faces.
         wanted: What is asked for.
         left_out: What was left out before.
+
+    Raises:
+        DataError: No face is left, or fewer than are to be taken.
+        LabelError: The dataset has no such class.
     """
     names = wanted.label_names(faces.label_names, faces.name)
     rows = np.flatnonzero(np.isin(faces.labels, [faces.label_names.index(name) for name in names]))
@@ -130,6 +155,7 @@ def adapted(faces: FaceSet, wanted: Wanted, left_out: Mapping[str, int] | None =
     for code, count in enumerate(np.bincount(faces.labels, minlength=len(faces.label_names))):
         if count and faces.label_names[code] not in names:
             dropped[faces.label_names[code]] += int(count)
+    check_some_left(faces.name, len(rows), names, dropped)
     if wanted.take is not None:
         strata = faces.splits[rows].astype(np.int64) * len(faces.label_names) + faces.labels[rows]
         rows = rows[drawn(strata, wanted.take, np.random.default_rng(wanted.seed))]

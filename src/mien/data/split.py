@@ -14,6 +14,7 @@ from mien.errors import DataError, unknown_name
 from mien.words import counted
 
 WAYS = ("group", "face")
+MOST_PARTS = 127  # a FaceSet keeps the number of a face's split in eight bits
 DIVIDED = " divided anew)"  # the end of the name of such a set, so that no score on it passes for an official one
 
 
@@ -55,8 +56,8 @@ def divide(
         take: First draw so many faces, each class in proportion, and drop the others.
 
     Raises:
-        DataError: Shares that do not sum to 1, a part left without faces, fewer faces than are to be taken, or an
-            unknown split or way.
+        DataError: Shares that do not sum to 1, more than MOST_PARTS, a part left without faces, fewer faces than are to
+            be taken, or an unknown split or way.
     """
     if by not in WAYS:
         raise DataError(unknown_name("way to divide", by, WAYS))
@@ -65,6 +66,8 @@ def divide(
         raise DataError(
             f"The shares of the parts must be above 0 and sum to 1, as in train=0.8,test=0.2; got {written}."
         )
+    if len(parts) > MOST_PARTS:
+        raise DataError(f"Wanted at most {MOST_PARTS} parts, got {len(parts)}; ask for fewer.")
     chosen = faces if only is None else faces.split(only)
     random = np.random.default_rng(seed)
     if take is not None:

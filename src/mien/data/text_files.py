@@ -4,7 +4,7 @@ In: a path.  Out: lines, or (line number for messages, cells).
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def columns(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterato
     """Yield (line number, the wanted columns) of each row below the header.
 
     Raises:
-        DataError: A column is missing, or a row has more or fewer cells than the header.
+        DataError: A column is missing or there twice, or a row has more or fewer cells than the header.
     """
     reader = csv.reader(text)
     names = _names(next(reader, []))
@@ -35,6 +35,7 @@ def columns(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterato
             f"{path} has no column {', '.join(missing)} (its first line: {', '.join(names)[:80] or 'empty'}); "
             f"wanted {','.join(wanted)}."
         )
+    check_named_once(names, path, wanted)
     places = [names.index(name.lower()) for name in wanted]
     for row in reader:
         if not row:
@@ -45,6 +46,16 @@ def columns(text: Iterator[str], path: Path, wanted: tuple[str, ...]) -> Iterato
                 f"{len(names)}; mend the line."
             )
         yield reader.line_num, [row[place] for place in places]
+
+
+def check_named_once(names: Sequence[str], path: Path, wanted: Iterable[str]) -> None:
+    """Raise DataError if one of the wanted columns is there more than once; a column without a name may be."""
+    twice = [name for name in dict.fromkeys(wanted) if name and names.count(name.lower()) > 1]
+    if twice:
+        raise DataError(
+            f"{path} has more than one column {', '.join(twice)} (capitals make no difference); wanted each once; "
+            "rename the others or take them out."
+        )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.card import ModelCard, Provenance
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.evaluation.foreign import ForeignModel
 from mien.files import sha256
 from mien.preprocess import InputSpec
@@ -74,6 +74,11 @@ class Candidate:
 
     def check_fits(self, faces: FaceSet) -> None:
         """Raise ModelError or DataError unless the model knows the faces' classes and takes their size."""
+        if len(faces.label_names) < 2:
+            raise DataError(
+                f"All faces of {faces.name} are {faces.label_names[0]}, so that every answer would be right; evaluate "
+                "on faces of two classes or more."
+            )
         if missing := [name for name in faces.label_names if name not in self.labels]:
             raise ModelError(
                 f"Model {self.name} knows {', '.join(self.labels)}, and {faces.name} also has {', '.join(missing)}; "

@@ -16,17 +16,20 @@ from mien.evaluation.candidates import THREADS, Ask, Candidate, ensemble, open_c
 from mien.evaluation.comparison import compare, macro_f1_interval, over_seeds
 from mien.evaluation.cost import measure_costs
 from mien.evaluation.metrics import score
-from mien.evaluation.private_log import PRIVATE_TEST, check_log, log_look
+from mien.evaluation.private_log import PRIVATE_TEST, check_log, is_private_test, log_look
 from mien.evaluation.results import LearningCurve, ModelResults, Results, Setting
 from mien.evaluation.stress import CONDITIONS, SEED, Condition, StressScore, score_stress
 from mien.evaluation.subgroups import by_attribute
-from mien.evaluation.subsets import score_subsets
+from mien.evaluation.subsets import TRAINING, score_subsets
 from mien.evaluation.views import check_views, views
 from mien.preprocess import InputSpec
 from mien.training.environment import processor
 from mien.training.first_weights import data_learnt_before
+from mien.words import counted
 
 BATCH = 256
+SAME_FACES = {"FER+": "FER2013"}  # with other labels
+INDEPENDENT_FROM = 0.8  # groups a face: FER2013's twins alone make .95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +85,8 @@ def evaluate(
     for candidate in candidates:
         candidate.check_fits(faces)
         check_views(view_count, _input(candidate, faces), f"Model {candidate.name}")
-    if split == PRIVATE_TEST:
+    private = is_private_test(faces.name, split)
+    if private:
         if len(candidates) > 1 and not choosing:
             raise DataError(
                 f"Comparing {len(candidates)} models on {PRIVATE_TEST} amounts to choosing by it; compare them on "
@@ -98,7 +102,7 @@ def evaluate(
         if stressed:
             called_clean = probabilities[candidate.name].argmax(1)
             found[-1] = replace(found[-1], stress=under_stress(candidate, faces, called_clean, view_count, of_model))
-        if split == PRIVATE_TEST:
+        if private:
             log_look(found[-1].evaluation, candidate.provenance, model_sha256=found[-1].sha256)
     called = {name: p.argmax(1) for name, p in probabilities.items()}
     results = Results(
@@ -117,26 +121,49 @@ def evaluate(
         costs=measure_costs(candidates, faces, timed=timed, progress=lambda share: progress("Timing", share)),
         comparisons=compare(called, faces.labels, classes=len(faces.label_names)),
         over_seeds=over_seeds(candidates, [one.evaluation for one in found]),
-        warnings=tuple(sentence for one in candidates if (sentence := _may_have_learnt(one, faces, split))),
+        warnings=tuple(
+            sentence
+            for sentence in (*(_may_have_learnt(one, faces, split) for one in candidates), _few_groups(faces))
+            if sentence
+        ),
     )
     return Judged(results, faces, probabilities)
 
 
 def _may_have_learnt(candidate: Candidate, faces: FaceSet, split: str) -> str | None:
-    """Return a sentence if a model, or one that it started from, was trained on the same faces under other splits."""
+    """Return a sentence if a model, or one that it started from, learnt from the faces that it is to be judged by."""
     made = candidate.provenance
     if made is None:
         return None
-    source = undivided(faces.name)
-    own = [made.data] if made.data_sha256 != faces.sha256 and {made.data, faces.name} != {source} else []
-    before = [name for name in data_learnt_before(made.start) if name != faces.name]
-    for learnt in (*own, *before):
-        if undivided(learnt) == source:
+    learnt_from = (candidate.run.recipe.data.train,) if candidate.run else TRAINING
+    if made.data == faces.name and split in learnt_from:
+        return f"{candidate.name} learnt from {split}: its scores there say what it remembers, and no more."
+    own = [made.data] if made.data_sha256 != faces.sha256 else []
+    for learnt in (*own, *(name for name in data_learnt_before(made.start) if name != faces.name)):
+        as_given = (learnt, faces.name) == (undivided(learnt), undivided(faces.name))  # in the splits of their makers
+        if not as_given and _faces_of(learnt) == _faces_of(faces.name):
             return (
                 f"{candidate.name} was trained on “{learnt}”, and “{faces.name}” has the same faces in other splits: "
                 f"those of {split} may be ones that it has learnt, and its scores too good."
             )
     return None
+
+
+def _faces_of(name: str) -> str:
+    """Return the name of the set that a set's faces came from."""
+    source = undivided(name)
+    return SAME_FACES.get(source, source)
+
+
+def _few_groups(faces: FaceSet) -> str | None:
+    """Return a sentence if many of the faces are of the same videos or people, and so stand and fall together."""
+    groups = len(np.unique(faces.groups))
+    if groups > INDEPENDENT_FROM * len(faces):
+        return None
+    return (
+        f"These {counted(len(faces), 'face')} are of {counted(groups, 'group')} (videos, people): standard errors, "
+        "intervals and p take each face for a case of its own, and are too small."
+    )
 
 
 def judge(

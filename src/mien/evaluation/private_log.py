@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mien.card import Provenance
+from mien.data.split import DIVIDED
 from mien.errors import OutputError
 from mien.evaluation.metrics import Evaluation
 
@@ -22,6 +23,11 @@ COLUMNS = (
     "standard_error",
     "macro_f1",
 )
+
+
+def is_private_test(data: str, split: str) -> bool:
+    """Return whether a split is PrivateTest, or a part of a set that PrivateTest was divided into."""
+    return split == PRIVATE_TEST or f"({PRIVATE_TEST}{DIVIDED}" in data
 
 
 def check_log() -> None:

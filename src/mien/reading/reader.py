@@ -344,5 +344,5 @@ def _of_pillow(picture: object) -> NDArray[np.uint8]:
         )
     try:
         return upright_bgr(picture)
-    except (OSError, SyntaxError, ValueError) as error:  # it reads its file only now
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # it reads its file only now
         raise InputError(f"The picture cannot be read to its end ({error}); copy or download it again.") from error

@@ -115,6 +115,7 @@ def split(
     with show.needs("train"):
         from mien.data.faceset import check_new, open_faceset
         from mien.data.split import divide, read_parts
+        from mien.evaluation.private_log import PRIVATE_TEST
     from mien.files import check_writable
 
     check_new(out)
@@ -123,7 +124,7 @@ def split(
     divided = divide(faces, read_parts(parts), by=by, only=from_, take=take, seed=seed)
     divided.save(out)
     _print_set(divided, out)
-    if from_ is None and "PrivateTest" in faces.split_names:
+    if from_ in (None, PRIVATE_TEST) and PRIVATE_TEST in faces.split_names:
         show.err.print(
             "PrivateTest's faces are among those divided, so PrivateTest can no longer judge what learns from these; "
             "--from Training leaves them out.",
@@ -147,11 +148,9 @@ def describe(
         from mien.data.contact_sheet import write_contact_sheet
         from mien.data.description import describe as count
         from mien.data.faceset import open_faceset
+    from mien.errors import OutputError
 
     faces = open_faceset(faceset)
-    path = sheet or faceset / "contact-sheet.png"
-    write_contact_sheet(faces, path)
-    recipe_path = None if recipe is None else _draw_recipe(faces, recipe, path)
     found = count(faces)
     show.out.print(_counts_table(faces, found.counts))
     for split, repeats in found.repeats.items():
@@ -172,9 +171,17 @@ def describe(
         show.out.print(f"       {name}: {counted(len(set(values.tolist()) - {''}), 'value')}", soft_wrap=True)
     if faces.votes is not None:
         show.out.print(f"       votes: {', '.join(faces.vote_names)}", soft_wrap=True)
-    show.out.print(f"       contact sheet: {path}", soft_wrap=True)
-    if recipe_path is not None:
-        show.out.print(f"       what the recipe does: {recipe_path}", soft_wrap=True)
+    path = sheet or faceset / "contact-sheet.png"
+    try:
+        write_contact_sheet(faces, path)
+        show.out.print(f"       contact sheet: {path}", soft_wrap=True)
+    except OutputError as error:
+        if sheet is not None:
+            raise
+        # Nobody asked for it there, and one may look at faces that lie where one cannot write.
+        show.err.print(f"{error} There is no contact sheet; --sheet puts it elsewhere.", style="yellow", soft_wrap=True)
+    if recipe is not None:
+        show.out.print(f"       what the recipe does: {_draw_recipe(faces, recipe, path)}", soft_wrap=True)
 
 
 def _draw_recipe(faces: "FaceSet", name_or_path: str, beside: Path) -> Path:

@@ -43,7 +43,7 @@ def evaluate(
     with show.needs("train"):
         from mien.apps.cli import scores
         from mien.evaluation.evaluate import evaluate as run
-        from mien.evaluation.private_log import LOG, PRIVATE_TEST
+        from mien.evaluation.private_log import LOG, PRIVATE_TEST, is_private_test
         from mien.evaluation.report.write import check_folder, write_report
 
     if report is not None:
@@ -68,7 +68,8 @@ def evaluate(
     if report is not None:
         write_report(judged, report, gallery=gallery)
         show.err.print(f"The report is {report / 'report.html'}.", soft_wrap=True)
-    if split == PRIVATE_TEST:
+    setting = judged.results.setting
+    if is_private_test(setting.data, setting.split):
         show.err.print(
             f"This look at {PRIVATE_TEST} is logged in {LOG.resolve()}: report it, never choose by it.", soft_wrap=True
         )

@@ -47,6 +47,8 @@ def print_results(results: Results) -> None:
             _print_gap(one.evaluation.model, by)
             if len(results.models) == 1:
                 out.print(_groups(by))
+                if note := _groups_left_out(by, one.evaluation.n):
+                    out.print(note, soft_wrap=True)
     out.print(_costs(results))
     if results.costs[0].timings:
         out.print(_timings(results.costs))
@@ -209,6 +211,16 @@ def _groups(by: Subgroups) -> Table:
         interval = f"{percent(group.low)} to {percent(group.high)}"
         table.add_row(group.group, f"{group.n:,}", percent(group.accuracy), interval)
     return _right_justified(table)
+
+
+def _groups_left_out(by: Subgroups, faces: int) -> str:
+    """Return which groups and faces the table does not show; nothing if it shows all."""
+    notes = []
+    if len(by.groups) > 2 * GROUPS_SHOWN:
+        notes.append(f"the {GROUPS_SHOWN} best and the {GROUPS_SHOWN} worst of {len(by.groups)} groups")
+    if by.unnamed:
+        notes.append(f"{by.unnamed:,} of {counted(faces, 'face')} have no value of {by.attribute}")
+    return "; ".join(notes)
 
 
 def _costs(results: Results) -> Table:
