@@ -33,3 +33,15 @@ def test_what_is_no_photo_is_named(tmp_path: Path, function: object) -> None:
     for name, sentence in (("text", "is not a picture"), ("empty", "is empty"), ("missing", "There is no file")):
         with pytest.raises(InputError, match=sentence):
             function(tmp_path / f"{name}.jpg")  # type: ignore[operator]
+
+
+def test_what_a_decoder_of_pillows_raises_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of AVIF does of a damaged header."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("Failed to decode image: Missing or empty image item")
+
+    monkeypatch.setattr("mien.photos.upright_bgr", broken)
+    with pytest.raises(InputError, match="cannot be read to its end .Failed to decode image"):
+        read_photo(tmp_path / "a.png")

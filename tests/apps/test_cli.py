@@ -62,7 +62,7 @@ def test_read_writes_tables_and_pictures(mien: Mien, clip: Path, tmp_path: Path)
     for suffix in (".csv", ".parquet", ".jsonl"):
         code, out, _ = mien("read", clip, "--out", tmp_path / f"r{suffix}", "--annotate", tmp_path / "r.mp4")
         assert code == 0
-        assert "5 frames to 0.40 s; a face in 4 of them, 4 faces in all" in out
+        assert "5 frames to 0.40 s; a face in 4 of them; 4 readings along" in out
     assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 5
     with (tmp_path / "r.csv").open() as file:
         assert len(list(csv.reader(file))) == 6

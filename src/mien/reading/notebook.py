@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.reading.face_reading import FaceReading
 from mien.reading.sinks.drawing import COLOURS
+from mien.words import whole_percent
 
 MOST = 24  # faces shown; a clip has thousands
 BAR_PX = 90
@@ -34,7 +35,7 @@ def _card(face: FaceReading) -> str:
         f'<td style="padding:0;text-align:left"><div style="background:#ddd;width:{BAR_PX}px;height:10px">'
         f'<div style="background:{COLOURS.get(label, "#666")};width:{BAR_PX * share:.0f}px;height:10px;'
         'box-shadow:inset 0 0 0 1px #0005"></div></div></td>'
-        f'<td style="padding:0 0 0 6px;text-align:right">{share:.0%}</td></tr>'
+        f'<td style="padding:0 0 0 6px;text-align:right">{html.escape(whole_percent(share))}</td></tr>'
         for label, share in zip(face.labels, face.probabilities, strict=True)
     )
     return (

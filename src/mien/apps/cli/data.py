@@ -151,6 +151,14 @@ def describe(
     from mien.errors import OutputError
 
     faces = open_faceset(faceset)
+    path, refused = sheet or faceset / "contact-sheet.png", None
+    try:
+        write_contact_sheet(faces, path)
+    except OutputError as error:
+        if sheet is not None or recipe is not None:
+            raise
+        refused = error  # nobody asked for it there, and one may look at faces that lie where one cannot write
+    recipe_path = None if recipe is None else _draw_recipe(faces, recipe, path)
     found = count(faces)
     show.out.print(_counts_table(faces, found.counts))
     for split, repeats in found.repeats.items():
@@ -171,17 +179,14 @@ def describe(
         show.out.print(f"       {name}: {counted(len(set(values.tolist()) - {''}), 'value')}", soft_wrap=True)
     if faces.votes is not None:
         show.out.print(f"       votes: {', '.join(faces.vote_names)}", soft_wrap=True)
-    path = sheet or faceset / "contact-sheet.png"
-    try:
-        write_contact_sheet(faces, path)
+    if refused is None:
         show.out.print(f"       contact sheet: {path}", soft_wrap=True)
-    except OutputError as error:
-        if sheet is not None:
-            raise
-        # Nobody asked for it there, and one may look at faces that lie where one cannot write.
-        show.err.print(f"{error} There is no contact sheet; --sheet puts it elsewhere.", style="yellow", soft_wrap=True)
-    if recipe is not None:
-        show.out.print(f"       what the recipe does: {_draw_recipe(faces, recipe, path)}", soft_wrap=True)
+    else:
+        show.err.print(
+            f"{refused} There is no contact sheet; --sheet puts it elsewhere.", style="yellow", soft_wrap=True
+        )
+    if recipe_path is not None:
+        show.out.print(f"       what the recipe does: {recipe_path}", soft_wrap=True)
 
 
 def _draw_recipe(faces: "FaceSet", name_or_path: str, beside: Path) -> Path:

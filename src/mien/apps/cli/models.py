@@ -80,11 +80,10 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
             f"{card['macs'] / 1e6:.1f} M",
             f"< {show.percent(calibration['unsure_below'])}" if calibration else "never",
         )
-    show.out.print(bundled)
+    show.out.print(show.numbers_right(bundled))
     show.out.print(
         f"`mien read` uses {DEFAULT_MODEL} unless --model says otherwise. Accuracies are those on the faces that each "
-        "was chosen by; `mien models NAME` shows the whole card.",
-        soft_wrap=True,
+        "was chosen by; `mien models NAME` shows the whole card."
     )
     if not networks:
         show.out.print(f"Networks to train come with, in mien's folder: {install_command('train')}", soft_wrap=True)
@@ -93,7 +92,7 @@ def _list(cards: dict[str, dict[str, Any]], networks: dict[str, dict[str, Any]],
     for name, row in networks.items():
         size = f"{row['view_px']} px {'RGB' if row['channels'] == 3 else 'grey'}"
         table.add_row(name, f"{row['parameters']:,}", f"{row['macs'] / 1e6:.1f} M", size, row["source"])
-    show.out.print(table)
+    show.out.print(show.numbers_right(table, 1, 2))
 
 
 def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
@@ -114,7 +113,7 @@ def _show(name: str, card: dict[str, Any] | None, *, json: bool) -> None:
             table.add_row(layer["name"], layer["kind"], shape, f"{layer['parameters']:,}", f"{layer['macs']:,}")
         table.add_section()
         table.add_row("all", "", "", f"{network['parameters']:,}", f"{network['macs']:,}")
-        show.out.print(table)
+        show.out.print(show.numbers_right(table, 3, 4))
         if network["grammar"]:
             show.out.print(network["grammar"], soft_wrap=True, markup=False, highlight=False)
         show.out.print(
@@ -133,6 +132,7 @@ def _print_card(name: str, card: dict[str, Any]) -> None:
         f"  accuracy     {show.accuracy(score['accuracy'], score['n'])} on {counted(score['n'], 'face')} of "
         f"{score['split']}"
     )
+    show.out.print("  recall")
     for label, recall in zip(card["labels"], score["recall"], strict=True):
         show.out.print(f"    {label:<10} {show.percent(recall) if recall is not None else 'not in it'}")
     if calibration:

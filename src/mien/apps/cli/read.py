@@ -15,7 +15,7 @@ from mien.apps.cli.cluster import check_engine, read_by_ray, report_failures
 from mien.apps.cli.durations import seconds
 from mien.errors import InputError, OutputError, ReadingStopped
 from mien.weights import DEFAULT_MODEL, at_hand
-from mien.words import counted
+from mien.words import counted, whole_percent
 
 if TYPE_CHECKING:
     from mien.reading.face_reading import FaceReading, FrameReading
@@ -213,9 +213,9 @@ class Findings:
 def _cells(face: "FaceReading") -> tuple[str, ...]:
     first, second = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)[:2]
     box = " ".join(str(value) for value in face.box_xywh_px)
-    sure = f"{first[1]} {first[0]:.0%}"
+    sure = f"{first[1]} {whole_percent(first[0])}"
     called = sure if face.expression == first[1] else f"{face.expression}: {sure}"
-    return str(face.face), box, called, f"{second[1]} {second[0]:.0%}"
+    return str(face.face), box, called, f"{second[1]} {whole_percent(second[0])}"
 
 
 class Clip:
@@ -223,6 +223,7 @@ class Clip:
 
     def __init__(self) -> None:
         self._frames = self._faces = self._with_face = 0
+        self._tracks: set[int | None] = set()
         self._last_s = 0.0
         self._expressions: Counter[str] = Counter()
 
@@ -232,14 +233,19 @@ class Clip:
         self._last_s = reading.time_s or 0.0
         self._with_face += bool(reading.faces)
         self._faces += len(reading.faces)
+        self._tracks.update(face.track for face in reading.faces)
         self._expressions.update(face.expression for face in reading.faces)
 
     def print(self, source: str) -> None:
         """Print the counts."""
         show.out.print(
             f"{Path(source).name}: {counted(self._frames, 'frame')} to {self._last_s:.2f} s; a face in "
-            f"{self._with_face} of them, {counted(self._faces, 'face')} in all"
-            + (", called so:" if self._faces else ""),
+            f"{self._with_face} of them"
+            + (
+                f"; {counted(self._faces, 'reading')} along {counted(len(self._tracks), 'track')}:"
+                if self._faces
+                else ""
+            ),
             soft_wrap=True,
         )
         for expression, count in self._expressions.most_common():

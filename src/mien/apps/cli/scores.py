@@ -3,7 +3,7 @@
 from rich.table import Column, Table
 from rich.text import Text
 
-from mien.apps.cli.show import megabytes, out, percent, whole
+from mien.apps.cli.show import megabytes, numbers_right, out, percent, whole
 from mien.evaluation.comparison import Comparison, Interval, SeedSummary
 from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
@@ -115,7 +115,7 @@ def _classes(evaluation: Evaluation) -> Table:
     table.add_row("accuracy", "", "", f"{evaluation.accuracy:.3f}", f"{evaluation.n:,}")
     row("macro avg", evaluation.macro, evaluation.n)
     row("weighted avg", evaluation.weighted, evaluation.n)
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _confusion(evaluation: Evaluation) -> Table:
@@ -124,7 +124,7 @@ def _confusion(evaluation: Evaluation) -> Table:
     for index, (name, row) in enumerate(zip(evaluation.labels, evaluation.confusion, strict=True)):
         table.add_row(name, *(Text(str(n), style="bold" if index == k else "") for k, n in enumerate(row)))
         table.add_row("", *(Text(f"{n / max(sum(row), 1):.2f}", style="dim") for n in row))
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
@@ -140,7 +140,7 @@ def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
             percent(evaluation.confidence.expected_calibration_error),
             percent(sure.coverage) if sure else "–",
         )
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _subsets(models: tuple[ModelResults, ...]) -> Table:
@@ -148,14 +148,14 @@ def _subsets(models: tuple[ModelResults, ...]) -> Table:
     table = Table(_whole("model", models), *(f"{subset.name}, n = {subset.n:,}" for subset in models[0].subsets))
     for one in models:
         table.add_row(one.evaluation.model, *(_accuracy(subset) for subset in one.subsets))
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _f1_by_class(models: tuple[ModelResults, ...]) -> Table:
     table = Table(_whole("F1", models), *models[0].evaluation.labels)
     for one in models:
         table.add_row(one.evaluation.model, *(f"{scores.f1:.3f}" for scores in one.evaluation.classes))
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
@@ -166,7 +166,7 @@ def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
             *_points(pair.accuracy_gain),
             *("< 0.001" if p < 0.001 else f"{p:.3f}" for p in (pair.p_value, pair.p_holm)),
         )
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _stress(models: tuple[ModelResults, ...]) -> Table:
@@ -182,7 +182,7 @@ def _stress(models: tuple[ModelResults, ...]) -> Table:
                 *_points(under.gain),
                 end_section=len(models) > 1 and one is models[-1],
             )
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _print_seeds(summary: SeedSummary) -> None:
@@ -210,7 +210,7 @@ def _groups(by: Subgroups) -> Table:
     for group in shown:
         interval = f"{percent(group.low)} to {percent(group.high)}"
         table.add_row(group.group, f"{group.n:,}", percent(group.accuracy), interval)
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _groups_left_out(by: Subgroups, faces: int) -> str:
@@ -230,7 +230,7 @@ def _costs(results: Results) -> Table:
         macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
         size = "not exported" if cost.file_bytes is None else megabytes(cost.file_bytes)
         table.add_row(cost.model, _accuracy(one.evaluation), f"{cost.parameters:,}", macs, size)
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _timings(costs: tuple[Cost, ...]) -> Table:
@@ -239,7 +239,7 @@ def _timings(costs: tuple[Cost, ...]) -> Table:
         for timing in cost.timings:
             numbers = (f"{timing.threads}", f"{timing.batch}", f"{timing.median_ms:.2f}", f"{timing.faces_per_s:,.0f}")
             table.add_row(cost.model, *numbers, end_section=timing is cost.timings[-1])
-    return _right_justified(table)
+    return numbers_right(table)
 
 
 def _accuracy(scores: Evaluation | SubsetScore) -> str:
@@ -253,9 +253,3 @@ def _points(gain: Interval) -> tuple[str, str]:
 
 def _whole(header: str, models: tuple[ModelResults, ...]) -> Column:
     return whole(header, [one.evaluation.model for one in models])
-
-
-def _right_justified(table: Table) -> Table:
-    for column in table.columns[1:]:
-        column.justify, column.overflow = "right", "fold"
-    return table

@@ -8,7 +8,7 @@ from math import sqrt
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.table import Column, Table
 
 from mien.errors import MissingExtraError
 
@@ -33,6 +33,13 @@ def progress_bar(*columns: TextColumn) -> Progress:
 def whole(header: str, names: Iterable[str]) -> Column:
     """Return a table's column of names that are never cut off: they are there to be typed."""
     return Column(header, no_wrap=True, min_width=max(map(len, names)))
+
+
+def numbers_right(table: Table, *columns: int) -> Table:
+    """Return the table with these columns' numbers, or those of all but the first, below one another; none is cut."""
+    for place in columns or range(1, len(table.columns)):
+        table.columns[place].justify, table.columns[place].overflow = "right", "fold"
+    return table
 
 
 def percent(share: float) -> str:

@@ -141,7 +141,7 @@ def report(
     with show.progress_bar() as bar:
         bar.add_task("Comparing", total=None)
         made = make_report(opened, look_at_private_test=private_test)
-        write_study_report(made, opened, place)
+        write_study_report(made, place)
     for sentence in (words.scaled_runs(made), *words.collapsed(made), *words.unfinished(made)):
         if sentence:
             show.err.print(sentence, style="bold red", soft_wrap=True)
@@ -230,20 +230,18 @@ def _print_plan(folder: "StudyFolder", jobs: "list[Job]", threads: int) -> None:
 
 def _print_states(folder: "StudyFolder") -> None:
     from mien.studies.compared import SCALED
-    from mien.training.run_folder import RunFolder
 
     scale = folder.settings.scale
     scaled = "" if scale == 1 else f", {scale:g} of the epochs; {SCALED} marks what is not the paper's experiment"
     show.out.print(f"{folder.path}: {folder.study.name}{scaled}", soft_wrap=True)
     table = Table(show.whole("run", [training.name for training in folder.trainings]), "epochs", "accuracy", "state")
     for training in folder.trainings:
-        path = folder.run_path(training)
-        run = RunFolder(path) if path.is_dir() else None
-        accuracy = run.accuracy() if run else None
+        standing = folder.standing(training)
+        accuracy = standing.accuracy
         table.add_row(
             training.name,
-            f"{len(run.metrics()) if run else 0} of {training.recipe.epochs}",
+            f"{standing.epochs} of {training.recipe.epochs}",
             "" if accuracy is None else show.percent(accuracy) + (f" {SCALED}" if training.scaled else ""),
-            folder.state(training),
+            standing.state,
         )
     show.out.print(table)

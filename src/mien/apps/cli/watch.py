@@ -16,7 +16,7 @@ from mien.apps.cli import show
 from mien.apps.cli.durations import seconds
 from mien.errors import OutputError
 from mien.weights import DEFAULT_MODEL
-from mien.words import counted
+from mien.words import counted, whole_percent
 
 if TYPE_CHECKING:
     from mien.reading.face_reading import FaceReading, FrameReading
@@ -169,4 +169,4 @@ class Window(View):
 def _cells(face: "FaceReading") -> tuple[str, ...]:
     ranked = sorted(zip(face.probabilities, face.labels, strict=True), reverse=True)[:2]
     bar = "█" * round(BAR_CELLS * face.confidence)
-    return str(face.track), face.expression, bar, *(f"{name} {share:.0%}" for share, name in ranked)
+    return str(face.track), face.expression, bar, *(f"{name} {whole_percent(share)}" for share, name in ranked)

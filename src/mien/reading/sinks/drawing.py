@@ -15,6 +15,7 @@ from mien.labels import UNSURE
 from mien.preprocess import Box
 from mien.reading.detectors import overlap
 from mien.reading.face_reading import FaceReading, FrameReading
+from mien.words import whole_percent
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -31,7 +32,7 @@ COLOURS = {
 }
 DARK = frozenset({"sad", "disgust", "angry", UNSURE})  # white letters on these, black ones on the others
 INK = {True: "white", False: "black"}
-PANEL = "#202020"
+PANEL, TRACK = "#202020", "#505050"  # behind the bars, and how long a bar of 100 % would be
 
 LINE_SHARE = 1 / 300  # of the picture's longer side
 LETTER_SHARE = 1 / 45
@@ -102,7 +103,7 @@ def _label(
     draw: ImageDraw.ImageDraw, face: FaceReading, pad_px: int, font: Font, taken: list[Box], size: tuple[int, int]
 ) -> Label:
     """Place a face's label: above its box or below it, where nothing else is; never beyond the picture."""
-    text = f"{face.dominant_emotion} {face.confidence:.0%}"
+    text = f"{face.dominant_emotion} {whole_percent(face.confidence)}"
     if face.expression == UNSURE:
         text = f"{UNSURE}: {text}"
     if face.track is not None:
@@ -155,9 +156,8 @@ def _draw_bars(
             middle = top + pad + row * number + row / 2
             draw.text((left + pad, middle), label, fill="white", font=font, anchor="lm")
             start = left + 2 * pad + names
-            draw.rectangle(
-                (start, middle - row * 0.3, start + max(1, bar * share), middle + row * 0.3),
-                fill=COLOURS.get(label, COLOURS["neutral"]),
-            )
+            for length, colour in ((bar, TRACK), (bar * share, COLOURS.get(label, COLOURS["neutral"]))):
+                if length >= 1:
+                    draw.rectangle((start, middle - row * 0.3, start + length, middle + row * 0.3), fill=colour)
         return (left, top, width, height)
     return None
