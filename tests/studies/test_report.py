@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,21 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
-from mien.data.faceset import open_faceset
+from mien.data.faceset import FaceSet, open_faceset
 from mien.evaluation.comparison import compare, newcombe
 from mien.evaluation.evaluate import evaluate
+from mien.evaluation.report.drawing import SIZE_IN, dash_of
+from mien.studies import compare as study_compare
 from mien.studies.compare import make_report
-from mien.studies.compared import Cell, Report
+from mien.studies.compared import Cell, ComparedRow, ComparedTable, Curve, Report
 from mien.studies.engine import LocalEngine
 from mien.studies.folder import StudyFolder, begin
 from mien.studies.job import Outcome
 from mien.studies.report import words
+from mien.studies.report.figures import draw_curves, write_curves
 from mien.studies.report.markdown import render_markdown
 from mien.studies.report.page import render
 from mien.studies.report.write import write_study_report
 from mien.studies.run import run_study
-from mien.studies.study import Study
+from mien.studies.study import Column, Study
 from mien.training.run_folder import RunFolder
 
 CLASSES = [
@@ -56,7 +60,7 @@ def report(done: StudyFolder) -> Report:
 def written(done: StudyFolder, report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, written."""
     folder = tmp_path_factory.mktemp("reported") / "report"
-    write_study_report(report, done, folder)
+    write_study_report(report, folder)
     return folder
 
 
@@ -104,7 +108,7 @@ def test_there_is_a_sentence_for_each_cell_that_differs(report: Report) -> None:
     assert len(table.sentences) == len(differing)
     for name, sentence in zip(differing, table.sentences, strict=True):
         assert re.fullmatch(
-            rf"{name}, Test: ours is \d+\.\d points (above|below) the printed \d+(\.\d)?% "
+            rf"model {name}, Test: ours is \d+\.\d points (above|below) the printed \d+(\.\d)?% "
             r"\(95 % interval \d+\.\d to \d+\.\d\)\.",
             sentence,
         )
@@ -161,7 +165,7 @@ def test_what_is_not_the_papers_is_said_and_scaled_numbers_are_marked_everywhere
         "1 of 2 epochs",
         "2 of 4 epochs",
     ]
-    write_study_report(report, folder, tmp_path / "r")
+    write_study_report(report, tmp_path / "r")
     html, markdown = (tmp_path / "r" / "report.html").read_text(), (tmp_path / "r" / "report.md").read_text()
     collapsed = len(words.collapsed(report))
     for text, figures in ((_text(html), 2), (markdown, 1)):
@@ -187,7 +191,7 @@ def test_what_is_missing_says_why(make_study: Callable[..., Study], faceset_fold
     assert [row.cells[0].missing for row in report.tables[0].rows] == ["not begun"] * 3
     assert words.verdict(report) == "No printed value could be compared yet; waiting for a training or a look: 3."
     assert report.claims[0].test is None
-    write_study_report(report, folder, tmp_path / "nothing-yet")
+    write_study_report(report, tmp_path / "nothing-yet")
     assert "2 of 2 trainings not finished" in _text((tmp_path / "nothing-yet" / "report.html").read_text())
     run_study(folder, engine=LocalEngine())
     report = make_report(folder)
@@ -371,8 +375,105 @@ def test_a_broken_run_folder_leaves_the_others_numbers(
     assert "metrics.csv is broken; copy it back" in slow.missing
     assert "metrics.csv is broken; copy it back" in half.missing
     assert fast.ours is not None
-    write_study_report(report, folder, tmp_path / "r")
+    write_study_report(report, tmp_path / "r")
     assert "metrics.csv is broken" in (tmp_path / "r" / "report.md").read_text()
+
+
+def test_agreement_of_collapsed_trainings_is_no_success() -> None:
+    column = Column(name="Test", measure="accuracy", n=100)
+    agrees, differs = (
+        Cell("25%", "percent", 0.25, low=-0.1, high=0.1),
+        Cell("50%", "percent", 0.25, low=-0.4, high=-0.1),
+    )
+    rows = [("a", agrees, "happy"), ("b", differs, "happy"), ("c", agrees, None)]
+    table = ComparedTable(
+        "T", ("model",), (column,), tuple(ComparedRow((n,), (cell,), c) for n, cell, c in rows), None, ()
+    )
+    report = Report("s", "", "", (), "", "", (), 1.0, (), (table,), (), (), {}, ())
+    assert words.verdict(report) == (
+        "2 of 3 printed values agree with ours within chance (1 of them of collapsed trainings, there as here); "
+        "not so: 1."
+    )
+
+
+def test_a_sentence_says_what_the_parts_of_a_rows_name_are() -> None:
+    cell = Cell("0.401783227", "decimal", 0.25, difference=-0.152, low=-0.174, high=-0.131)
+    row = ComparedRow(("50", "0.01", "2", "2"), (cell,), None)
+    assert study_compare.sentence(("Epochs", "LR", "Conv2D", "FC"), row, Column(name="Accuracy"), cell) == (
+        "Epochs 50, LR 0.01, Conv2D 2, FC 2, Accuracy: ours is 15.2 points below the printed 0.401783227 "
+        "(95 % interval 13.1 to 17.4)."
+    )
+
+
+def test_the_top_says_which_faces_ours_are_of(report: Report, written: Path, faceset: FaceSet) -> None:
+    """Two sets of one name differ in their hash."""
+    html, markdown = (written / "report.html").read_text(), (written / "report.md").read_text()
+    faces = f"drawn (FaceSet {faceset.sha256[:12]})"
+    assert f"<title>small: the paper's tables beside ours, on {faces}</title>" in html
+    for text in (_text(html), markdown):
+        top, _, _ = text.partition("agree with ours")
+        assert f"ur faces: {faces}: Training 140, PublicTest 35, PrivateTest 35" in top
+
+
+def test_a_papers_values_stand_below_printed(written: Path) -> None:
+    """A paper's own column may be called "reproduction", and what stands below it "paper"."""
+    html = (written / "report.html").read_text()
+    assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', html)[1:4] == ["printed", "ours", "ours − printed"]
+    assert "| model | Test: printed | ours | ours − printed |" in (written / "report.md").read_text()
+
+
+CURVES = tuple(Curve(f"run-{k}", (1, 2, 3), (0.2, 0.3 + k / 100, 0.4), (0.25, 0.35, 0.5 + k / 100)) for k in range(24))
+
+
+def _png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, title: str, runs: Sequence[Curve]) -> Figure:
+    """Write the PNG and return its figure, laid out."""
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **how: (drawn.append(self), save(self, *args, **how)))
+    write_curves(title, runs, tmp_path / "curves.png")
+    (figure,) = drawn
+    return figure
+
+
+@pytest.mark.parametrize("count", [4, 24])
+def test_the_pictures_title_and_legend_are_whole_and_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    title = "Figures 1 and 2 of the paper, a title so long that it would not fit into one line (‡ 0.03 of the epochs)"
+    figure = _png(tmp_path, monkeypatch, title, CURVES[:count])
+    (axes,) = figure.axes
+    (words_,) = figure.texts
+    said, named = words_.get_window_extent(), axes.get_legend().get_window_extent()
+    assert not said.overlaps(named)
+    for box in (said, named, axes.yaxis.label.get_window_extent()):
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+    assert axes.get_ylabel() == "accuracy, validation faces"
+
+
+def test_curves_are_drawn_for_a_phone_and_say_on_which_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = draw_curves("Figures 1 and 2: learning curves", CURVES)
+    for drawing, faces in zip(drawings, ("validation", "training"), strict=True):
+        assert drawing.title == f"Figures 1 and 2: learning curves, on the {faces} faces"
+        assert f">accuracy, {faces} faces<" in drawing.svg
+        width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing.svg)[0])
+        assert (width, height) == pytest.approx((72 * SIZE_IN[0], 72 * SIZE_IN[1])), "letters shrink with a wider one"
+        assert [entry.dash for entry in drawing.legend] == [dash_of(k) for k in range(24)]
+    lines = _png(tmp_path, monkeypatch, "T", CURVES).axes[0].get_lines()
+    styles = {"solid": "-", "dashed": "--", "dotted": ":", "dashdot": "-."}
+    assert [line.get_linestyle() for line in lines] == [styles[dash_of(k)] for k in range(24)]
+    assert [list(line.get_ydata()) for line in lines] == [list(run.validation_accuracy) for run in CURVES]
+
+
+def test_the_learning_curves_are_in_the_json(done: StudyFolder, written: Path) -> None:
+    (figure,) = json.loads((written / "study.json").read_text())["curves"]
+    assert figure["title"] == "Learning curves"
+    for run in figure["runs"]:
+        rows = RunFolder(done.path / "runs" / run["name"]).metrics()
+        assert run["epochs"] == [1, 2, 3, 4]
+        for key in ("validation_accuracy", "train_accuracy"):
+            assert run[key] == [float(row[key]) for row in rows]
+    assert [run["name"] for run in figure["runs"]] == ["slow", "fast"]
 
 
 def _tables(make_study: Callable[..., Study]) -> list[dict[str, object]]:
@@ -431,11 +532,28 @@ def test_a_browser_shows_it_whole(browser: object, written: Path, tmp_path: Path
     page.goto((written / "report.html").as_uri())
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    drawn = page.evaluate("[...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().width)")
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('figure > svg')].map(svg => svg.getBoundingClientRect().width)"
+    )
     assert len(drawn) == 2
     assert min(drawn) > 250
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+def test_a_browser_keeps_the_rows_name_in_sight_and_numbers_below_their_heads(browser: object, written: Path) -> None:
+    page = browser.new_page(viewport={"width": 300, "height": 900})  # type: ignore[attr-defined]
+    page.goto((written / "report.html").as_uri())
+    left = "document.querySelector('.beside tbody th').getBoundingClientRect().left"
+    before = page.evaluate(left)
+    page.evaluate("document.querySelector('.scroll').scrollLeft = 40")
+    assert page.evaluate("document.querySelector('.scroll').scrollLeft") == 40
+    assert page.evaluate(left) == before
+    align = "[...document.querySelectorAll('.claims thead th')].map(head => getComputedStyle(head).textAlign)"
+    assert page.evaluate(align) == ["left", "left", "right", "right"]
+    page.set_viewport_size({"width": 1400, "height": 900})
+    first, second = page.evaluate("[...document.querySelectorAll('figure')].map(f => f.getBoundingClientRect().top)")
+    assert first == second, "side by side"
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,24 @@ In: a study's folder.  Out: a Report.
 
 import math
 import statistics
+from collections.abc import Iterator, Sequence
 
 from mien.data.description import describe
-from mien.data.faceset import open_faceset
 from mien.evaluation.comparison import compare_seeds, newcombe
 from mien.evaluation.metrics import Evaluation, standard_error
-from mien.studies.compared import SCALED, Cell, Claim, ComparedRow, ComparedTable, Report, Trained
+from mien.studies.compared import (
+    SCALED,
+    Cell,
+    Claim,
+    ComparedRow,
+    ComparedTable,
+    Curve,
+    CurvesFigure,
+    Report,
+    Trained,
+)
 from mien.studies.folder import StudyFolder
-from mien.studies.measured import Measured, Missing, Scored
+from mien.studies.measured import Measured, Missing, Scored, learning_curves
 from mien.studies.study import AVERAGES, Column, Row, Table, printed_number
 from mien.words import counted
 
@@ -25,9 +35,11 @@ def make_report(folder: StudyFolder, *, look_at_private_test: bool = False) -> R
         look_at_private_test: Whether looks that have not been taken yet may be; each is logged.
 
     Raises:
-        StudyError: A run folder was trained by another recipe than the study's.
+        StudyError: A run folder was trained by another recipe than the study's, or on other faces than lie there now.
+        DataError: The FaceSet is broken.
     """
     folder.check_trained_by(folder.trainings)
+    faces = folder.faces()
     study, measured = folder.study, Measured(folder, look_at_private_test=look_at_private_test)
     tables = tuple(_table(table, measured) for table in study.tables)
     trainings = tuple(_trained(folder, measured))
@@ -37,16 +49,17 @@ def make_report(folder: StudyFolder, *, look_at_private_test: bool = False) -> R
         first, second = measured.called(claim.first), measured.called(claim.second)
         test = None if first is None or second is None else compare_seeds(first[0], second[0], first[1])
         claims.append(Claim(claim.says, claim.first, claim.second, bool({claim.first, claim.second} & scaled), test))
-    faces = open_faceset(folder.faceset_path)
     description = describe(faces)
     sizes = dict(zip(faces.split_names, map(sum, zip(*description.counts, strict=True)), strict=True))
+    called = f"{faces.name} (FaceSet {faces.sha256[:12]})"
     listed = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     return Report(
         name=study.name,
         about=study.about,
         paper=study.paper,
         protocol=study.protocol,
-        data=f"{faces.name} (FaceSet {faces.sha256[:12]}): {listed}",
+        faces=called,
+        data=f"{called}: {listed}",
         leaks=tuple(
             f"{count:,} of {counted(sizes[second], 'face')} of {second} with {what} {first}"
             for pairs, what in (
@@ -62,7 +75,23 @@ def make_report(folder: StudyFolder, *, look_at_private_test: bool = False) -> R
         claims=tuple(claims),
         trainings=trainings,
         winners={name: _winner(measured, name) for name in study.winners},
+        curves=tuple(_curves(folder)),
     )
+
+
+def _curves(folder: StudyFolder) -> Iterator[CurvesFigure]:
+    for figure in folder.study.curves:
+        runs = tuple(
+            Curve(
+                name,
+                tuple(epoch.number for epoch in epochs),
+                tuple(epoch.validation_accuracy for epoch in epochs),
+                tuple(epoch.train_accuracy for epoch in epochs),
+            )
+            for name, epochs in learning_curves(folder, figure.runs)
+        )
+        if runs:
+            yield CurvesFigure(figure.title, runs)
 
 
 def _winner(measured: Measured, name: str) -> str:
@@ -100,7 +129,7 @@ def _is(scored: Scored | Missing, name: str) -> bool:
 def _table(table: Table, measured: Measured) -> ComparedTable:
     rows = tuple(_row(table, row, measured) for row in table.rows)
     sentences = tuple(
-        sentence(row, column, cell)
+        sentence(table.header, row, column, cell)
         for row in rows
         for column, cell in zip(table.columns, row.cells, strict=True)
         if cell.differs
@@ -208,15 +237,16 @@ def _style(printed: str | None, column: Column) -> str:
     return "percent" if printed and printed.endswith("%") else "decimal"
 
 
-def sentence(row: ComparedRow, column: Column, cell: Cell) -> str:
-    """Return what there is to say of a cell that differs."""
+def sentence(header: Sequence[str], row: ComparedRow, column: Column, cell: Cell) -> str:
+    """Return what there is to say of a cell that differs; `header` says what the parts of the row's name are."""
     assert cell.difference is not None
     assert cell.low is not None
     assert cell.high is not None
     word = "above" if cell.difference > 0 else "below"
     low, high = sorted((abs(cell.low), abs(cell.high)))
+    name = ", ".join(f"{part} {value}" for part, value in zip(header, row.name, strict=True))
     return (
-        f"{' · '.join(row.name)}, {column.name}: ours is {100 * abs(cell.difference):.1f} points {word} the printed "
+        f"{name}, {column.name}: ours is {100 * abs(cell.difference):.1f} points {word} the printed "
         f"{cell.printed} (95 % interval {100 * low:.1f} to {100 * high:.1f})"
         f"{f', after {cell.scaled}' if cell.scaled else ''}."
     )

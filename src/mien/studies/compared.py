@@ -105,6 +105,31 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """How a run learnt.
+
+    Attributes:
+        name: Of the run.
+        epochs: Their numbers, from 1.
+        validation_accuracy: After each of them, 0-1.
+        train_accuracy: In each of them, on augmented faces while the weights move, 0-1.
+    """
+
+    name: str
+    epochs: tuple[int, ...]
+    validation_accuracy: tuple[float, ...]
+    train_accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvesFigure:
+    """A figure of learning curves: its title, and the runs in it that have begun."""
+
+    title: str
+    runs: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that a study's report shows.
 
@@ -113,7 +138,8 @@ class Report:
         about: One sentence.
         paper: Where the tables are printed.
         protocol: Where our protocol differs.
-        data: Name, hash and sizes of the FaceSet.
+        faces: Name and hash of the FaceSet.
+        data: The same, with the sizes of its splits.
         leaks: Sentences on faces that are on both sides of a split.
         scale: Share of the epochs that was trained.
         changes: `key=value` for every recipe.
@@ -121,12 +147,14 @@ class Report:
         claims: What it says in words.
         trainings: In the study's order.
         winners: The state chosen for each, or why there is none.
+        curves: Figures of learning curves; none of a figure whose runs have not begun.
     """
 
     name: str
     about: str
     paper: str
     protocol: tuple[str, ...]
+    faces: str
     data: str
     leaks: tuple[str, ...]
     scale: float
@@ -135,6 +163,7 @@ class Report:
     claims: tuple[Claim, ...]
     trainings: tuple[Trained, ...]
     winners: dict[str, str]
+    curves: tuple[CurvesFigure, ...]
 
     def cells(self) -> list[Cell]:
         """Return the cells of all tables."""

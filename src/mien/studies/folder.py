@@ -23,11 +23,13 @@ from filelock import FileLock, Timeout
 
 from mien.data.faceset import FaceSet, open_faceset
 from mien.data.split import divide
-from mien.errors import StudyError
+from mien.errors import MienError, StudyError
 from mien.files import check_writable, make_folder, written_beside
-from mien.studies.job import Job, stage_path
+from mien.studies.epochs import epochs_of
+from mien.studies.job import Job, noted, stage_path
 from mien.studies.plan import Planned, plan
 from mien.studies.study import Study, as_study
+from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import check_fit
 from mien.words import counted
@@ -48,6 +50,21 @@ class Settings:
     data_sha256: str
     scale: float
     changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a training stands.
+
+    Attributes:
+        epochs: Trained so far.
+        accuracy: On the validation faces, 0-1; None before its first epoch, and where its run folder is broken.
+        state: In a few words; of a broken run folder, what is broken.
+    """
+
+    epochs: int
+    accuracy: float | None
+    state: str
 
 
 class StudyFolder:
@@ -81,6 +98,30 @@ class StudyFolder:
         """The FaceSet that is trained on."""
         own = self.path / "faces.faceset"
         return own if own.is_dir() else Path(self.settings.data)
+
+    def faces(self) -> FaceSet:
+        """Open the FaceSet that is trained on.
+
+        Raises:
+            StudyError: It is gone, or it is another one than the study was begun with or its runs were trained on.
+            DataError: It is broken.
+        """
+        path = self.faceset_path
+        moved = f"say where they are now: mien study run {self.path} --data FACESET"
+        if not path.is_dir():
+            raise StudyError(f"{path} is gone, and with it the faces of the study in {self.path}; {moved}")
+        faces, own = open_faceset(path), path == self.path / "faces.faceset"
+        wanted = {} if own else {"the study was begun with": self.settings.data_sha256}
+        for training in self.trainings:
+            for run in (self.run_path(training), *(self.run_path(training, s.scaled) for s in training.stages)):
+                wanted |= {f"{run} was trained on": sha256 for sha256 in _trained_on(run)}
+        for whose, sha256 in wanted.items():
+            if sha256 != faces.sha256:
+                raise StudyError(
+                    f"{path} holds other faces (FaceSet {faces.sha256[:12]}) than {whose} ({sha256[:12]}); put those "
+                    f"back{'.' if own else f', or {moved}'}"
+                )
+        return faces
 
     def run_path(self, training: Planned, scaled_epochs: int | None = None) -> Path:
         """Return the run folder of a training, or of a stage of it; it need not be there yet."""
@@ -128,10 +169,13 @@ class StudyFolder:
             ) from None
 
     def check_trained_by(self, trainings: Sequence[Planned]) -> None:
-        """Raise StudyError if a run folder was trained by another recipe than these trainings have for it."""
+        """Raise StudyError if a run folder was trained by another recipe than these trainings have for it.
+
+        Of one whose recipe cannot be read it is not known; `standing` says that it is broken.
+        """
         for training in trainings:
             path = self.run_path(training)
-            if path.is_dir() and RunFolder(path).recipe != training.recipe:
+            if _recipe_of(path) not in (None, training.recipe):
                 raise StudyError(
                     f"{path} was trained by another recipe than study {self.study.name} now says; give another folder "
                     "with --out, or delete that one."
@@ -139,19 +183,43 @@ class StudyFolder:
 
     def state(self, training: Planned) -> str:
         """Return in a few words where a training stands."""
+        return self.standing(training).state
+
+    def standing(self, training: Planned) -> Standing:
+        """Return where a training stands; a broken run folder is no error, so that the others can be told of."""
         path = self.run_path(training)
-        run = RunFolder(path) if path.is_dir() else None
+        try:
+            run = RunFolder(path) if path.is_dir() else None
+            done = len(epochs_of(run)) if run else 0
+            accuracy = run.accuracy() if run else None
+        except MienError as error:
+            return Standing(0, None, f"broken: {error}")
         if run is not None and run.finished:
-            return "finished"
-        done = len(run.metrics()) if run else 0
+            return Standing(done, accuracy, "finished")
         under_way = f"{done} of {counted(training.recipe.epochs, 'epoch')}"
-        problem = self.problem_path(training)
-        if problem.is_file():  # before the lock: whoever goes on with it takes the note away first
-            noted = json.loads(problem.read_text())
-            return f"{noted['outcome']}: {noted['sentence']}"
-        if run is not None and run.is_locked:
-            return f"training, {under_way}"
-        return f"stopped, {under_way}" if run else "not begun"
+        if problem := noted(self.problem_path(training)):  # before the lock: who goes on takes the note away first
+            state = f"{problem[0]}: {problem[1]}"
+        elif run is not None and run.is_locked:
+            state = f"training, {under_way}"
+        else:
+            state = f"stopped, {under_way}" if run else "not begun"
+        return Standing(done, accuracy, state)
+
+
+def _recipe_of(run: Path) -> Recipe | None:
+    """Return what a run was trained by; None if it has not begun, or its recipe cannot be read."""
+    try:
+        return RunFolder(run).recipe if run.is_dir() else None
+    except MienError:
+        return None
+
+
+def _trained_on(run: Path) -> list[str]:
+    """Return the hash of the FaceSet that a run was trained on; none if it has not begun, or is broken."""
+    try:
+        return [RunFolder(run).environment()["data_sha256"]] if run.is_dir() else []
+    except (MienError, KeyError, TypeError):
+        return []
 
 
 def is_study_folder(path: Path) -> bool:

@@ -15,6 +15,7 @@ import torch
 
 from mien.errors import MienError, TrainingStopped
 from mien.files import written_beside
+from mien.studies.epochs import epochs_of
 from mien.training.recipe import Recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import train_at
@@ -65,7 +66,7 @@ class Job:
     @property
     def epochs_left(self) -> int:
         """Epochs that are still to be trained."""
-        done = len(RunFolder(self.path).metrics()) if self.path.is_dir() else 0
+        done = len(epochs_of(RunFolder(self.path))) if self.path.is_dir() else 0
         return self.recipe.epochs - done
 
     def stage_path(self, epochs: int) -> Path:
@@ -74,20 +75,34 @@ class Job:
 
     def time_left_s(self) -> float | None:
         """Return how long it will take to its end, in seconds: by its own pace, or by what was measured."""
-        rows = RunFolder(self.path).metrics() if self.path.is_dir() else []
-        own = [float(row["seconds"]) for row in rows]
+        own = [epoch.seconds for epoch in epochs_of(RunFolder(self.path))] if self.path.is_dir() else []
         pace_s = sum(own) / len(own) if own else self.epoch_s
         return None if pace_s is None else pace_s * self.epochs_left
 
     @property
     def problem(self) -> Outcome | None:
         """Why it has not finished, where that was noted."""
-        return Outcome(json.loads(self.problem_path.read_text())["outcome"]) if self.problem_path.is_file() else None
+        found = noted(self.problem_path)
+        return found[0] if found else None
 
     def note_problem(self, outcome: Outcome, sentence: str) -> None:
         """Write down why it has not finished."""
         with written_beside(self.problem_path) as beside:
-            beside.write_text(json.dumps({"outcome": outcome, "sentence": sentence}) + "\n")
+            beside.write_text(json.dumps({"outcome": outcome, "sentence": sentence}) + "\n", encoding="utf-8")
+
+
+def noted(path: Path) -> tuple[Outcome, str] | None:
+    """Return what `Job.note_problem` wrote, and the sentence; None where there is no note.
+
+    A note that was cut off says no more than that something went wrong.
+    """
+    if not path.is_file():
+        return None
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        return Outcome(note["outcome"]), str(note["sentence"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Outcome.FAILED, f"why is not known, since {path} is broken; carry out the study again."
 
 
 def stage_path(run: Path, epochs: int) -> Path:

@@ -4,7 +4,6 @@ Validation faces are scored from the predictions that a run left. Other faces ar
 PrivateTest only when asked for, and each look is logged.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,13 +14,14 @@ from numpy.typing import NDArray
 
 from mien.classifier import softmax
 from mien.data.faceset import open_faceset
-from mien.errors import TrainingError
+from mien.errors import DataError, MienError, OutputError, StudyError, TrainingError
 from mien.evaluation.comparison import Interval, macro_f1_interval
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.metrics import Evaluation, score
 from mien.evaluation.private_log import PRIVATE_TEST
-from mien.evaluation.results import read_results
+from mien.evaluation.results import ModelResults, read_results
 from mien.files import sha256, written_beside
+from mien.studies.epochs import Epoch, epochs_of
 from mien.studies.folder import StudyFolder
 from mien.studies.plan import Planned
 from mien.training.run_folder import RunFolder
@@ -143,35 +143,34 @@ class Measured:
         paths = [self._folder.run_path(training) for training in self._by_name[run]]
         try:
             logits, labels = zip(*(RunFolder(path).predictions() for path in paths), strict=True)
-        except TrainingError:
+        except MienError:
             return None
         return np.stack(logits).argmax(2), labels[0]
 
     def _score(self, state: State, path: Path, split: str | None) -> Scored | Missing:
+        try:
+            return self._scored(state, path, split)
+        except OutputError:
+            raise  # no fault of the run folder
+        except MienError as error:  # one broken run folder leaves the others' numbers standing
+            return Missing(str(error))
+
+    def _scored(self, state: State, path: Path, split: str | None) -> Scored | Missing:
         if not path.is_dir() or not RunFolder(path).finished:
             why = self._folder.state(state.training)
             if why == "finished":
                 why = f"its state after {counted(state.scaled, 'epoch')} is not there; carry out the study again"
             return Missing(why)
         run = RunFolder(path)
-        try:
-            rows = run.metrics()
-            logits, labels = run.predictions()
-        except TrainingError as error:  # one broken run folder leaves the others' numbers standing
-            return Missing(str(error))
-        if not rows:
+        epochs = epochs_of(run)
+        logits, labels = run.predictions()
+        if not epochs:
             return Missing(f"{run.metrics_path} is missing; carry out the study again")
         if split is None:
             probabilities = softmax(logits, 1.0)
-            environment = run.environment()
+            names, data = _faces_of(run)
             evaluation = score(
-                probabilities,
-                labels,
-                tuple(environment["labels"]),
-                model=path.name,
-                data=environment["data"],
-                split=run.recipe.data.validate_on,
-                views=1,
+                probabilities, labels, names, model=path.name, data=data, split=run.recipe.data.validate_on, views=1
             )
             macro_f1 = macro_f1_interval(logits.argmax(1), labels, classes=logits.shape[1])
             loss = float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
@@ -179,23 +178,23 @@ class Measured:
             looked = self._look(path, split)
             if isinstance(looked, Missing):
                 return looked
-            evaluation, macro_f1 = looked
+            evaluation, macro_f1 = looked.evaluation, looked.macro_f1
             loss = None
         return Scored(
             name=path.name,
             evaluation=evaluation,
             macro_f1=macro_f1,
             loss=loss,
-            train_accuracy=float(rows[-1]["train_accuracy"]),
-            train_loss=float(rows[-1]["train_loss"]),
-            seconds=sum(float(row["seconds"]) for row in rows),
-            epochs=len(rows),
+            train_accuracy=epochs[-1].train_accuracy,
+            train_loss=epochs[-1].train_loss,
+            seconds=sum(epoch.seconds for epoch in epochs),
+            epochs=len(epochs),
             of_epochs=state.epochs,
             scaled=state.scaled < state.epochs,
         )
 
-    def _look(self, path: Path, split: str) -> tuple[Evaluation, Interval] | Missing:
-        """Return a run's scores on other faces than it validates on: kept, or evaluated now and kept."""
+    def _look(self, path: Path, split: str) -> ModelResults | Missing:
+        """Return a run's results on other faces than it validates on: kept, or evaluated now and kept."""
         kept = self._folder.path / "looks" / f"{path.name}-on-{split}.json"
         if not kept.is_file() or not _is_of(kept, RunFolder(path)):
             if split == PRIVATE_TEST and not self._looks:
@@ -205,13 +204,30 @@ class Measured:
             results = evaluate([str(path)], data=self._folder.faceset_path, split=split).results
             with written_beside(kept) as beside:
                 beside.write_text(results.to_json(), encoding="utf-8")
-        (one,) = read_results(kept).models
-        return one.evaluation, one.macro_f1
+        return _kept(kept)
+
+
+def _faces_of(run: RunFolder) -> tuple[tuple[str, ...], str]:
+    """Return the names of the classes and of the FaceSet that a run was trained on."""
+    environment = run.environment()
+    try:
+        return tuple(environment["labels"]), environment["data"]
+    except (KeyError, TypeError) as error:  # JSON, but not what a training writes
+        raise TrainingError(f"{run.environment_path} is missing or broken; start a new run.") from error
+
+
+def _kept(look: Path) -> ModelResults:
+    """Return what a look found; one on PrivateTest is not simply taken anew, since each is counted."""
+    try:
+        (one,) = read_results(look).models
+    except (DataError, ValueError) as error:
+        raise StudyError(f"{look} is broken; delete it, and the next report looks again.") from error
+    return one
 
 
 def _is_of(kept: Path, run: RunFolder) -> bool:
     """Return whether a kept look is at a run's weights; without the weights nobody can tell, and it stays."""
-    return not run.checkpoint_path.is_file() or read_results(kept).models[0].sha256 == sha256(run.checkpoint_path)
+    return not run.checkpoint_path.is_file() or _kept(kept).sha256 == sha256(run.checkpoint_path)
 
 
 def _state(training: Planned, epochs: int | None) -> State:
@@ -219,13 +235,13 @@ def _state(training: Planned, epochs: int | None) -> State:
     return State(training, epochs or training.epochs, scaled)
 
 
-def learning_curves(folder: StudyFolder, pattern: str) -> list[tuple[str, Sequence[dict[str, str]]]]:
-    """Return the rows of metrics.csv of every run that is called so and has begun, by its name; not of broken ones."""
-    found: list[tuple[str, Sequence[dict[str, str]]]] = []
+def learning_curves(folder: StudyFolder, pattern: str) -> list[tuple[str, tuple[Epoch, ...]]]:
+    """Return the epochs of every run that is called so and has begun, by its name; not of broken ones."""
+    found = []
     for training in folder.trainings:
         path = folder.run_path(training)
         if fnmatchcase(training.of, pattern) and path.is_dir():
-            with suppress(TrainingError):
-                rows = RunFolder(path).metrics()
-                found += [(training.name, rows)] if rows else []
+            with suppress(MienError):
+                if epochs := epochs_of(RunFolder(path)):
+                    found.append((training.name, epochs))
     return found

@@ -11,7 +11,14 @@ from mien.studies.study import Column
 
 def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
     """Return the text; `pictures` are titles and file names of the learning curves."""
-    lines = [f"# {report.name}: the paper's tables beside ours", "", f"{report.paper}. {report.about}", ""]
+    lines = [
+        f"# {report.name}: the paper's tables beside ours",
+        "",
+        f"{report.paper}. {report.about}",
+        "",
+        f"Our faces: {report.data}.",
+        "",
+    ]
     if changed := words.changed(report):
         lines += [f"**Changed.** {changed}", ""]
     if scaled := words.scaled_runs(report):
@@ -30,7 +37,7 @@ def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
         lines += [line for title, file in pictures for line in (f"![{title}]({file})", "")]
     leaks = [f"{sentence}." for sentence in report.leaks]
     lines += ["## What differs in the protocol", ""]
-    lines += _items([*report.protocol, f"Faces: {report.data}.", *leaks])
+    lines += _items([*report.protocol, *leaks])
     lines += ["## The trainings", "", *_trainings(report), ""]
     lines += [f"Chosen as {name}: {state}." for name, state in report.winners.items()]
     return "\n".join(lines).rstrip() + "\n"
@@ -39,8 +46,8 @@ def render_markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
 def _table(table: ComparedTable) -> list[str]:
     head = [*table.header]
     for column in table.columns:
-        head += [f"{column.name}: paper" if column.measure else column.name]
-        head += ["ours"] * bool(column.measure) + ["ours − paper"] * bool(column.measure and column.compare)
+        head += [f"{column.name}: printed" if column.measure else column.name]
+        head += ["ours"] * bool(column.measure) + ["ours − printed"] * bool(column.measure and column.compare)
     rows = []
     for row in table.rows:
         cells = [*row.name]

@@ -54,7 +54,7 @@ def render(report: Report, drawings: Sequence[Drawing]) -> str:
 
 
 def width(column: Column) -> int:
-    """Return how many columns one of the paper's becomes: paper, ours, difference."""
+    """Return how many columns one of the paper's becomes: printed, ours, difference."""
     return 1 if column.measure is None else 2 + column.compare
 
 
@@ -65,8 +65,8 @@ def first_measured(table: ComparedTable) -> int:
 
 
 def missing_of(table: ComparedTable) -> list[str]:
-    """Return why values of a table are missing, each reason once."""
-    reasons = (cell.missing for row in table.rows for cell in row.cells if cell.missing)
+    """Return why values of a table are missing, each reason once, without the point at its end."""
+    reasons = (cell.missing.rstrip(".") for row in table.rows for cell in row.cells if cell.missing)
     return list(dict.fromkeys(reasons))
 
 

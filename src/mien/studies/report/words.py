@@ -81,11 +81,14 @@ def verdict(report: Report) -> str:
     """Return in a sentence how many of the paper's values ours agree with."""
     judged = [cell for cell in report.cells() if cell.low is not None]
     differing = sum(cell.differs for cell in judged)
+    rows = (row for table in report.tables for row in table.rows if row.collapsed)
+    hollow = sum(cell.low is not None and not cell.differs for row in rows for cell in row.cells)
     waiting = sum(bool(cell.missing) and cell.printed is not None for cell in report.cells())
     if not judged:
         return f"No printed value could be compared yet; waiting for a training or a look: {waiting}."
     mark = f"{NBSP}{SCALED}" if any(cell.scaled for cell in judged) else ""
     agree = f"{len(judged) - differing} of {len(judged)} printed values agree with ours{mark} within chance"
+    agree += f" ({hollow} of them of collapsed trainings, there as here)" if hollow else ""
     missing = f"; waiting for a training or a look: {waiting}" if waiting else ""
     return f"{agree}; not so: {differing}{missing}."
 
@@ -128,4 +131,6 @@ def mark_of(trained: Trained) -> str:
 
 def unfinished(report: Report) -> list[str]:
     """Return a sentence for each training that has not finished."""
-    return [f"{trained.name}: {trained.state}." for trained in report.trainings if trained.state != "finished"]
+    return [
+        f"{trained.name}: {trained.state.rstrip('.')}." for trained in report.trainings if trained.state != "finished"
+    ]

@@ -4,19 +4,16 @@ from pathlib import Path
 
 from mien.files import written_beside
 from mien.studies.compared import SCALED, Report
-from mien.studies.folder import StudyFolder
-from mien.studies.measured import learning_curves
 from mien.studies.report.figures import draw_curves, write_curves
 from mien.studies.report.markdown import render_markdown
 from mien.studies.report.page import render
 
 
-def write_study_report(report: Report, folder: StudyFolder, out: Path) -> None:
+def write_study_report(report: Report, out: Path) -> None:
     """Write the report into a folder, which is made if need be; files of an earlier report are replaced.
 
     Args:
         report: What to show.
-        folder: The study, for its learning curves.
         out: Where; its parent is there.
 
     Raises:
@@ -24,15 +21,14 @@ def write_study_report(report: Report, folder: StudyFolder, out: Path) -> None:
     """
     out.mkdir(exist_ok=True)
     drawings, pictures = [], []
-    for number, curves in enumerate(folder.study.curves, 1):
-        if runs := learning_curves(folder, curves.runs):
-            title = curves.title
-            if report.scale != 1:
-                title += f" ({SCALED} {report.scale:g} of the epochs)"
-            drawings += draw_curves(title, runs)
-            name = f"learning-curves-{number}.png"
-            write_curves(title, runs, out / name)
-            pictures.append((title, name))
+    for number, figure in enumerate(report.curves, 1):
+        title = figure.title
+        if report.scale != 1:
+            title += f" ({SCALED} {report.scale:g} of the epochs)"
+        drawings += draw_curves(title, figure.runs)
+        name = f"learning-curves-{number}.png"
+        write_curves(title, figure.runs, out / name)
+        pictures.append((title, name))
     for name, text in (
         ("report.html", render(report, drawings)),
         ("report.md", render_markdown(report, pictures)),
