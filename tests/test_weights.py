@@ -103,7 +103,10 @@ def test_a_damaged_file_is_not_used_and_fetched_anew(served: tuple[Path, str], m
 
 
 def test_a_home_that_one_may_not_enter_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.weights.os.access", lambda path, mode: False)
+    def locked(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", locked)
     assert at_hand("yunet") is None
 
 

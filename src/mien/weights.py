@@ -99,7 +99,11 @@ def at_hand(name: str) -> Path | None:
         WeightsError: The file there has another SHA-256: it was changed or damaged.
     """
     path = home() / PINNED[name].filename
-    if not os.access(path, os.R_OK):  # also where this user may not enter the folder
+    try:
+        there = path.is_file()
+    except PermissionError:  # this user may not enter the folder
+        there = False
+    if not there:
         return None
     if sha256(path) != PINNED[name].sha256:
         raise WeightsError(f"{path} is damaged: its SHA-256 is not the pinned one; run: mien weights fetch {name}")
