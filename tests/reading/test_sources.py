@@ -353,3 +353,21 @@ def test_what_one_may_not_open_is_refused_by_itself(tmp_path: Path, monkeypatch:
     summary = Reader(detector="haar").read_into([], [mine, others])
     assert (summary.files, len(summary.failures)) == (1, 1)
     assert "null" in Reader(detector="haar").settings([others])
+
+
+def test_a_folder_that_one_may_not_open_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated, since root may open everything."""
+    for name in ("a.png", "locked/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(_gradient()).save(tmp_path / name)
+    scandir = os.scandir
+
+    def locked(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    files, (sentence,) = media_files([tmp_path])
+    assert files == [tmp_path / "a.png"]
+    assert sentence == f"There is no permission to open {tmp_path / 'locked'}; ask its owner for it."

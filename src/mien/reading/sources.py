@@ -76,7 +76,7 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     refused: list[InputError] = []
     for path in paths:
         try:
-            found += _media_of(path)
+            found += _media_of(path, refused)
         except InputError as error:
             refused.append(error)
     if refused and not found:
@@ -85,15 +85,20 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     return files, [str(error) for error in refused]
 
 
-def _media_of(path: Path) -> list[Path]:
-    """Return a file, or the files in a folder at any depth."""
+def _media_of(path: Path, refused: list[InputError]) -> list[Path]:
+    """Return a file, or the files in a folder at any depth; folders in it that one may not open are refused."""
     if _is_file(path):
         if _is_media(path):
             return [path]
         raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
     if not path.is_dir():
         raise InputError(f"There is no file {path}; check the spelling.")
-    inside = [file for file in sorted(path.rglob("*")) if _is_media(file) and _is_file(file)]
+
+    def closed(error: OSError) -> None:
+        refused.append(InputError(f"There is no permission to open {error.filename}; ask its owner for it."))
+
+    within = (Path(folder, name) for folder, _, names in os.walk(path, onerror=closed) for name in names)
+    inside = sorted(file for file in within if _is_media(file) and _is_file(file))
     # What begins with a dot is nobody's photo: macOS's ._a.jpg, thumbnails, what a killed process left.
     if seen := [file for file in inside if not any(part[0] == "." for part in file.relative_to(path).parts)]:
         return seen
