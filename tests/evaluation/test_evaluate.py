@@ -203,13 +203,15 @@ def test_faces_that_do_not_fit_are_refused(tiny_run: RunFolder, faceset: FaceSet
         _evaluated(tiny_run.path, tiny_run.path, data=faceset_folder)
 
 
-def test_two_models_of_one_name_are_called_what_was_typed(
+def test_two_models_of_one_name_are_called_by_the_folders_that_tell_them_apart(
     tiny_file: Path, faceset_folder: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / tiny_file.name
-    other.write_bytes(tiny_file.read_bytes())
-    found = _evaluated(tiny_file, other, data=faceset_folder)
-    assert [one.evaluation.model for one in found.models] == [str(tiny_file), str(other)]
+    copies = [tmp_path / folder / "runs" / tiny_file.name for folder in "ab"]
+    for copy in copies:
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(tiny_file.read_bytes())
+    found = _evaluated(*copies, data=faceset_folder)
+    assert [one.evaluation.model for one in found.models] == ["a/runs/tiny.onnx", "b/runs/tiny.onnx"]
 
 
 def test_progress_runs_once_over_all_models_and_conditions_and_ends_at_one(

@@ -99,11 +99,21 @@ def open_candidates(models: Sequence[str]) -> list[Candidate]:
         raise ModelError(f"{twice[0]} is given twice; give each model once.")
     candidates = [open_candidate(model) for model in models]
     names = [candidate.name for candidate in candidates]
-    # Two folders may each hold a run of the same name: then each is called what the user typed.
+    # Two folders may each hold a run of the same name: then each is called by so many folders as tell them apart.
     return [
-        candidate if names.count(candidate.name) == 1 else replace(candidate, name=model)
-        for model, candidate in zip(models, candidates, strict=True)
+        candidate if names.count(candidate.name) == 1 else replace(candidate, name=name)
+        for name, candidate in zip(_told_apart(models), candidates, strict=True)
     ]
+
+
+def _told_apart(models: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths that differ from one another."""
+    parts = [Path(model).parts for model in models]
+    for depth in range(2, max(map(len, parts))):
+        ends = ["/".join(part[-depth:]) for part in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return list(models)
 
 
 def open_candidate(model: str) -> Candidate:

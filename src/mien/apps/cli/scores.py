@@ -3,7 +3,7 @@
 from rich.table import Column, Table
 from rich.text import Text
 
-from mien.apps.cli.show import megabytes, numbers_right, out, percent, whole
+from mien.apps.cli.show import megabytes, numbers_right, out, percent
 from mien.evaluation.comparison import Comparison, Interval, SeedSummary
 from mien.evaluation.cost import Cost
 from mien.evaluation.metrics import Averages, ClassScores, Evaluation, SubsetScore
@@ -128,7 +128,7 @@ def _confusion(evaluation: Evaluation) -> Table:
 
 
 def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
-    table = Table(_whole("model", models), "accuracy", "macro F1", "top 2", "ECE", "sure")
+    table = Table(Column("model", overflow="fold"), "accuracy", "macro F1", "top 2", "ECE", "sure")
     for one in models:
         evaluation = one.evaluation
         sure = evaluation.confidence.sure
@@ -145,14 +145,16 @@ def _side_by_side(models: tuple[ModelResults, ...]) -> Table:
 
 def _subsets(models: tuple[ModelResults, ...]) -> Table:
     """Return the accuracies on fairer faces, which all models share."""
-    table = Table(_whole("model", models), *(f"{subset.name}, n = {subset.n:,}" for subset in models[0].subsets))
+    table = Table(
+        Column("model", overflow="fold"), *(f"{subset.name}, n = {subset.n:,}" for subset in models[0].subsets)
+    )
     for one in models:
         table.add_row(one.evaluation.model, *(_accuracy(subset) for subset in one.subsets))
     return numbers_right(table)
 
 
 def _f1_by_class(models: tuple[ModelResults, ...]) -> Table:
-    table = Table(_whole("F1", models), *models[0].evaluation.labels)
+    table = Table(Column("F1", overflow="fold"), *models[0].evaluation.labels)
     for one in models:
         table.add_row(one.evaluation.model, *(f"{scores.f1:.3f}" for scores in one.evaluation.classes))
     return numbers_right(table)
@@ -172,7 +174,7 @@ def _comparisons(comparisons: tuple[Comparison, ...]) -> Table:
 def _stress(models: tuple[ModelResults, ...]) -> Table:
     """Return what each condition leaves of each model's accuracy, and what it takes."""
     title = f"The same {counted(models[0].evaluation.n, 'face')} under each condition"
-    table = Table("condition", _whole("model", models), "accuracy", "points", "95 % interval", title=title)
+    table = Table("condition", Column("model", overflow="fold"), "accuracy", "points", "95 % interval", title=title)
     for of_models in zip(*(one.stress for one in models), strict=True):
         for one, under in zip(models, of_models, strict=True):
             table.add_row(
@@ -225,7 +227,7 @@ def _groups_left_out(by: Subgroups, faces: int) -> str:
 
 def _costs(results: Results) -> Table:
     """Return accuracy and cost in one table."""
-    table = Table(_whole("model", results.models), "accuracy", "parameters", "MACs", "file")
+    table = Table(Column("model", overflow="fold"), "accuracy", "parameters", "MACs", "file")
     for one, cost in zip(results.models, results.costs, strict=True):
         macs = "unknown" if cost.macs is None else f"{cost.macs / 1e6:,.1f} M"
         size = "not exported" if cost.file_bytes is None else megabytes(cost.file_bytes)
@@ -234,7 +236,7 @@ def _costs(results: Results) -> Table:
 
 
 def _timings(costs: tuple[Cost, ...]) -> Table:
-    table = Table(whole("model", [cost.model for cost in costs]), "threads", "batch", "median ms", "faces/s")
+    table = Table(Column("model", overflow="fold"), "threads", "batch", "median ms", "faces/s")
     for cost in costs:
         for timing in cost.timings:
             numbers = (f"{timing.threads}", f"{timing.batch}", f"{timing.median_ms:.2f}", f"{timing.faces_per_s:,.0f}")
@@ -249,7 +251,3 @@ def _accuracy(scores: Evaluation | SubsetScore) -> str:
 def _points(gain: Interval) -> tuple[str, str]:
     """Return a difference of accuracies in points, and its interval."""
     return f"{100 * gain.value:+z.1f}", f"{100 * gain.low:+z.1f} to {100 * gain.high:+z.1f}"
-
-
-def _whole(header: str, models: tuple[ModelResults, ...]) -> Column:
-    return whole(header, [one.evaluation.model for one in models])
