@@ -4,10 +4,13 @@ import threading
 from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mien.reading import pipeline
 from mien.reading.pipeline import ahead
+from tests.conftest import write_clip
 
 
 def _count(upto: int, *, closed: list[str], error: Exception | None = None) -> Generator[int, None, None]:
@@ -45,11 +48,13 @@ def test_stopping_early_ends_the_threads_and_closes_the_sources() -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_a_script_may_end_in_the_middle_of_a_clip(clip: Path) -> None:
+def test_a_script_may_end_in_the_middle_of_a_clip(astronaut: Path, tmp_path: Path) -> None:
     """Threads that were in FFmpeg or OpenCV when Python went aborted the process."""
+    photo = np.asarray(Image.open(astronaut).convert("RGB"))
+    clip = write_clip(tmp_path / "clip.mp4", [photo] * 30, range(0, 1200, 40))
     code = (
-        "import itertools, mien\n"
-        f"readings = mien.Reader(detector='haar').stream({str(clip)!r})\n"
+        "import mien\n"
+        f"readings = mien.Reader(detector='haar', search_every_s=0).stream({str(clip)!r})\n"
         "print(next(readings).frame)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
