@@ -23,8 +23,12 @@ def test_sgd_moves_as_torch_does() -> None:
     torch.testing.assert_close(ours.bias, theirs.bias)
 
 
+@pytest.mark.parametrize("bf16", [True, False])
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
-def test_orthogonalised_keeps_directions_and_evens_singular_values(shape: tuple[int, int]) -> None:
+def test_orthogonalised_keeps_directions_and_evens_singular_values(
+    shape: tuple[int, int], bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.training.optimiser.native_bf16", lambda: bf16)
     torch.manual_seed(0)
     matrix = torch.randn(shape)
     result = orthogonalised(matrix)
@@ -34,6 +38,18 @@ def test_orthogonalised_keeps_directions_and_evens_singular_values(shape: tuple[
     assert aligned.max() < 1.4
     assert aligned.max() / aligned.min() < 0.3 * s.max() / s.min() or aligned.min() > 0.5, "small ones stay below"
     assert (u.T @ result @ v.T - torch.diag(aligned)).abs().max() < 0.1
+
+
+def test_orthogonalised_is_in_single_precision_where_bf16_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = torch.randn((16, 40), generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("mien.training.optimiser.native_bf16", lambda: False)
+    exact = orthogonalised(matrix.double())
+    errors = []
+    for bf16 in (True, False):
+        monkeypatch.setattr("mien.training.optimiser.native_bf16", lambda bf16=bf16: bf16)
+        errors.append(float((orthogonalised(matrix) - exact).abs().max()))
+    assert errors[0] > 1e-3
+    assert errors[1] < 1e-5
 
 
 def test_a_step_of_muon_is_orthogonal_and_starts_from_filters_of_unit_scale() -> None:

@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+@cache
 def native_bf16() -> bool:
     """Return whether this processor has instructions for bf16; without them bf16 is slower than fp32."""
     cpuinfo = Path("/proc/cpuinfo")
