@@ -54,7 +54,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
     Coefficients and the three steps as in Jordan et al. 2024: large singular values end between about 0.7 and 1.2,
     small ones stay below; near enough, and far cheaper than exact. In bf16, as theirs, but not on a processor without
-    instructions for it: there these few products would take a third of a training step of mien-s.
+    instructions for it: there these few products took 29 % of a training step of mien-s and 56 % of mien-m's.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.bfloat16() if matrix.is_cuda or native_bf16() else matrix
