@@ -27,7 +27,7 @@ UPRIGHT = {
     8: "ROTATE_90",
 }  # EXIF's orientation -> what Pillow calls undoing it
 _LOCK = threading.Lock()
-PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 def check_file(path: Path) -> None:
@@ -80,7 +80,7 @@ def upright_bgr(picture: "Picture", name: object = "the picture") -> NDArray[np.
     from PIL import ExifTags, Image
 
     turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
+    if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
         raise InputError(f"{name} has 32-bit values, whose white nobody knows; save it with 8 or 16 bits.")
     # Not ImageOps.exif_transpose: it writes the other tags anew, and stumbles over those that are badly made.
     image = picture.transpose(Image.Transpose[UPRIGHT[turned]]) if turned in UPRIGHT else picture

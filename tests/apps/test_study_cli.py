@@ -57,6 +57,14 @@ def test_a_study_from_dry_run_to_report(mien: Mien, study: str, faceset_folder: 
     assert "studies/small: small" in out
     assert out.count("4 of 4") == out.count("finished") == 2
 
+    Path("studies/another").mkdir()
+    for name in ("study.yaml", "settings.json"):
+        Path("studies/another", name).write_text("{")
+    code, out, err = mien("study", "status")
+    assert code == 2
+    assert "studies/another/study.yaml is missing or broken" in err
+    assert out.count("4 of 4") == 2, "one that is broken hides no other"
+
     code, said, _ = mien("study", "report", "studies/small", "--out", "shown")
     assert code == 0
     assert "of 3 printed values agree with ours within chance" in said

@@ -210,14 +210,14 @@ def test_a_faceset_written_among_the_pictures_is_not_taken_for_a_split(tmp_path:
 def test_what_is_no_picture_in_a_class_folder_or_lies_outside_of_all_is_counted(tmp_path: Path) -> None:
     for path in ("train/angry/a.png", "train/overview.png", "notes/.hidden.png"):
         picture(tmp_path / "set" / path)
-    for path in ("angry/1.pgm", "angry/2.PGM", "angry/deeper/x.xyz", "angry/readme", "angry/.DS_Store", "readme.txt"):
+    for path in ("angry/1.avif", "angry/2.AVIF", "angry/deeper/x.xyz", "angry/readme", "angry/.DS_Store", "readme.txt"):
         (tmp_path / "set" / "train" / path).parent.mkdir(exist_ok=True)
         (tmp_path / "set" / "train" / path).touch()
     prepared = read(tmp_path / "set")
     assert (rows(prepared.faces), dict(prepared.left_out)) == (
         [("train", "angry")],
         {
-            "with the suffix .pgm, not read as a picture": 2,
+            "with the suffix .avif, not read as a picture": 2,
             "with the suffix .xyz, not read as a picture": 1,
             "without a suffix, not read as a picture": 1,
             "in no class folder": 1,
@@ -229,8 +229,8 @@ def test_class_folders_without_a_picture_that_is_read_say_what_they_hold(tmp_pat
     (tmp_path / "set" / "angry").mkdir(parents=True)
     with pytest.raises(DataError, match=r"set has no picture of an expression \(it has none at all\)"):
         read(tmp_path / "set")
-    (tmp_path / "set" / "angry" / "1.pgm").touch()
-    with pytest.raises(DataError, match=r"set has no picture of an expression \(left out: 1 with the suffix \.pgm"):
+    (tmp_path / "set" / "angry" / "1.avif").touch()
+    with pytest.raises(DataError, match=r"set has no picture of an expression \(left out: 1 with the suffix \.avif"):
         read(tmp_path / "set", labels=("angry",))
 
 

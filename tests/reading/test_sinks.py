@@ -360,7 +360,9 @@ def test_what_is_read_is_never_overwritten(astronaut: Path, tmp_path: Path) -> N
         picture_sink(astronaut, astronaut)
 
 
-@pytest.mark.parametrize(("target", "source"), [("x.mp4", "a.jpg"), ("x.jpg", "a.mp4"), ("x.txt", "a.jpg")])
+@pytest.mark.parametrize(
+    ("target", "source"), [("x.mp4", "a.jpg"), ("x.jpg", "a.mp4"), ("x.txt", "a.jpg"), ("x.pgm", "a.jpg")]
+)
 def test_a_photo_becomes_a_photo_and_a_clip_a_clip(tmp_path: Path, target: str, source: str) -> None:
     with pytest.raises(OutputError, match="its name must end in"):
         picture_sink(tmp_path / target, tmp_path / source)

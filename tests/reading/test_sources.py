@@ -74,6 +74,16 @@ def test_sixteen_bits_grey_and_palette_become_eight_bits_colour(tmp_path: Path) 
     np.testing.assert_array_equal(_photo(tmp_path / "sixteen.png")[:, :, 1], grey // 257)
     Image.fromarray(_gradient()).quantize(16).save(tmp_path / "palette.gif")
     assert _photo(tmp_path / "palette.gif").shape == (40, 60, 3)
+    (tmp_path / "sixteen.pgm").write_bytes(b"P5 32 32 65535\n" + grey.astype(">u2").tobytes())
+    np.testing.assert_array_equal(_photo(tmp_path / "sixteen.pgm")[:, :, 1], grey // 257)
+
+
+@pytest.mark.parametrize("name", ["from-chrome.jfif", "colour.ppm", "orl.pgm"])
+def test_names_of_browsers_and_of_older_datasets_are_photos(name: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(_gradient())
+    (picture.convert("L") if name.endswith("pgm") else picture).save(tmp_path / name)
+    assert media_files([tmp_path]) == ([tmp_path / name], [])
+    assert _photo(tmp_path / name).shape == (40, 60, 3)
 
 
 def test_numbers_of_unknown_range_are_refused(tmp_path: Path) -> None:

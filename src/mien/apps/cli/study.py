@@ -12,7 +12,7 @@ from rich.table import Table
 from mien.apps.cli import show
 from mien.apps.cli.cluster import check_engine
 from mien.apps.cli.durations import in_words, seconds
-from mien.errors import StudyError
+from mien.errors import MienError, StudyError
 from mien.words import counted
 
 if TYPE_CHECKING:
@@ -112,8 +112,15 @@ def status(
     found = [folder] if folder else sorted(path for path in STUDIES.glob("*") if is_study_folder(path))
     if not found:
         raise StudyError("There is no study below studies/; name its folder, or begin one with `mien study run`.")
+    broken = False
     for path in found:
-        _print_states(StudyFolder(path))
+        try:
+            _print_states(StudyFolder(path))
+        except MienError as error:  # the others are shown all the same
+            show.err.print(str(error), style="bold red", soft_wrap=True)
+            broken = True
+    if broken:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -58,7 +58,7 @@ class AnnotatedPhoto:
         from PIL import Image
 
         most = max(frame.image_bgr.shape[:2])
-        if most > JPEG_MOST_PX and self._path.suffix.lower() in (".jpg", ".jpeg"):
+        if most > JPEG_MOST_PX and self._path.suffix.lower() in (".jpg", ".jpeg", ".jfif"):
             raise OutputError(
                 f"Cannot write {self._path}: JPEG takes {JPEG_MOST_PX:,} pixels along a side, and the photo has "
                 f"{most:,}; give a name that ends in .png."
@@ -265,7 +265,7 @@ def picture_sink(path: Path, source: Path, *, blur: bool = False) -> Sink:
     """
     if path.resolve() == source.resolve():
         raise OutputError(f"Cannot draw into {path}: it is the very file that is read; give another name.")
-    fitting = CLIP_SUFFIXES & {".mp4", ".mov", ".mkv"} if is_clip(source) else PHOTO_SUFFIXES - {".gif"}
+    fitting = CLIP_SUFFIXES & {".mp4", ".mov", ".mkv"} if is_clip(source) else PHOTO_SUFFIXES - {".gif", ".pgm"}
     if path.suffix.lower() not in fitting:
         kind = "clip" if is_clip(source) else "photo"
         raise OutputError(
