@@ -4,6 +4,7 @@ In: the path of a JPEG, PNG, WebP or the like.  Out: (H, W, 3) uint8, BGR.
 """
 
 import os
+import struct
 import threading
 import warnings
 from pathlib import Path
@@ -27,6 +28,7 @@ UPRIGHT = {
     8: "ROTATE_90",
 }  # EXIF's orientation -> what Pillow calls undoing it
 _LOCK = threading.Lock()
+BROKEN = (OSError, SyntaxError, ValueError, RuntimeError, struct.error)  # what Pillow raises for broken files
 PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -67,7 +69,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         ) from None
     except Image.DecompressionBombError:
         raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
-    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # Pillow raises each of these for broken files
+    except BROKEN as error:
         raise InputError(f"{path} cannot be read to its end ({error}); copy or download it again.") from error
 
 
@@ -77,9 +79,10 @@ def upright_bgr(picture: "Picture", name: object = "the picture") -> NDArray[np.
     Raises:
         InputError: It has 32-bit values; the sentence calls it by its name.
     """
-    from PIL import ExifTags, Image
+    from PIL import Image
 
-    turned = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    picture.load()  # where it is a TIFF, Pillow turns it upright by that, and takes the flag away
+    turned = _orientation(picture)
     if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
         raise InputError(f"{name} has 32-bit values, whose white nobody knows; save it with 8 or 16 bits.")
     # Not ImageOps.exif_transpose: it writes the other tags anew, and stumbles over those that are badly made.
@@ -98,14 +101,25 @@ def photo_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: The file is missing, empty, not a picture, or too large.
     """
-    from PIL import ExifTags, Image, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     check_file(path)
     try:
         with Image.open(path) as opened:
-            sideways = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # 5 to 8 turn by a quarter
+            # 5 to 8 turn by a quarter; the size of a TIFF is that of the upright photo already.
+            sideways = opened.format != "TIFF" and _orientation(opened) in (5, 6, 7, 8)
             return (opened.height, opened.width) if sideways else opened.size
     except Image.DecompressionBombError:
         raise InputError(f"{path} claims to have more pixels than is safe to open; scale it down first.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError) as error:
+    except (UnidentifiedImageError, *BROKEN) as error:
         raise InputError(f"{path} is not a picture, whatever its name says ({error}).") from error
+
+
+def _orientation(picture: "Picture") -> object:
+    """Return EXIF's flag, which is 1 for an upright photo; where EXIF is broken, which costs no photo, 1 too."""
+    from PIL import ExifTags
+
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except BROKEN:
+        return 1

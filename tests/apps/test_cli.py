@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, what it writes, its exit codes."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -18,12 +19,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from rich.color import ColorSystem
+from rich.console import Console
 
+from mien.apps.cli import show
+from mien.apps.cli.watch import View
 from mien.classifier import Classifier
 from mien.evaluation.evaluate import evaluate
+from mien.reading.face_reading import FrameReading
+from mien.reading.live import Newest
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
-from mien.reading.sources import frames
+from mien.reading.sources import Frame, frames
 from mien.training.run_folder import RunFolder, TorchClassifier
 from mien.weights import DEFAULT_MODEL, PINNED, bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
@@ -594,3 +600,15 @@ def test_a_kill_tidies_up_as_ctrl_c_does(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, list(out.iterdir())) == (130, []), done.stderr
     assert "Stopped: " in done.stderr
+
+
+def test_watch_says_at_once_that_the_source_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(show, "out", Console(file=terminal, force_terminal=True, width=100))
+    with View() as view:
+        frame = Frame(np.zeros((48, 64, 3), np.uint8), time_s=0.0)
+        view.show(frame, FrameReading("camera 0", 0, 0.0, ()), Newest(lambda: iter(()), reconnects=False))
+        assert "no face" in terminal.getvalue()
+        terminal.truncate(0)
+        view.say("The stream has ended.")
+        assert "The stream has ended." in terminal.getvalue()

@@ -2,6 +2,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,19 @@ def test_a_stream_that_breaks_is_opened_again_after_longer_and_longer_waits() ->
         if tries[0] < 6:
             yield Frame(BLANK, index=tries[0], time_s=0.0)
 
-    newest = Newest(source, reconnects=True, wait=lambda closed, s: waits.append(s) or len(waits) < 6 or closed.set())
+    said = list[str]()
+    newest = Newest(
+        source,
+        reconnects=True,
+        on_note=said.append,
+        wait=lambda closed, s: waits.append(s) or len(waits) < 6 or closed.set(),
+    )
     with newest:
         newest._thread.join(5)
+    assert [sentence.removesuffix(" Trying again, until Ctrl-C.") for sentence in said] == [
+        *("The stream has ended.", "no network", "It is back."),
+        *("The stream has ended.", "It is back.", "The stream has ended."),
+    ], "each thing once"
     assert waits[:5] == [1, 2, 4, 1, 1], "a picture resets the wait"
     assert tries[0] == 6
 
@@ -172,6 +183,13 @@ def test_what_is_live_is_averaged_and_half_the_window_late() -> None:
     assert len({round(value, 3) for value in happy}) > 8, "it rises bit by bit"
 
 
+@pytest.mark.parametrize("apart_s", [0.26, 0.3, 0.49, 0.6])
+def test_on_a_slow_machine_what_is_live_is_what_is_shown(apart_s: float) -> None:
+    reads = LiveReader(Told())  # type: ignore[arg-type]
+    happy = [reads.read(Frame(BLANK, "camera 0", n, n * apart_s)).faces[0].probabilities[3] for n in range(9)]
+    assert [value > 0.5 for value in happy] == [n * apart_s >= 1 for n in range(9)]
+
+
 def _reading(time_s: float, *expressions: str) -> FrameReading:
     def face(expression: str) -> FaceReading:
         sure = expression != UNSURE
@@ -184,6 +202,24 @@ def _reading(time_s: float, *expressions: str) -> FrameReading:
 def _moments(rule: str, shows: list[tuple[str, ...]]) -> list[float]:
     parsed = SnapRule.parse(rule, EXPRESSIONS)
     return [n / 4 for n, expressions in enumerate(shows) if parsed.update(_reading(n / 4, *expressions))]
+
+
+def test_what_was_shown_before_the_source_was_gone_counts_no_more() -> None:
+    rule = SnapRule.parse("all happy for 1s", EXPRESSIONS)
+    times_s = (0, 0.5, 30, 30.5, 31, 31.5, 90, 90.5, 91)
+    assert [time_s for time_s in times_s if rule.update(_reading(time_s, "happy"))] == [31, 91]
+
+
+def test_any_one_face_is_the_same_face_all_the_while() -> None:
+    rule = SnapRule.parse("any happy for 1s", EXPRESSIONS)
+
+    def taken(time_s: float, *tracks: int) -> bool:
+        (happy,) = _reading(time_s, "happy").faces
+        faces = tuple(replace(happy, track=track) for track in tracks)
+        return rule.update(FrameReading("camera 0", 0, time_s, faces))
+
+    assert [taken(n / 4, *([0] if n < 3 else [1])) for n in range(8)] == [False] * 7 + [True]
+    assert [taken(n / 4, 1, 2) for n in range(8, 16)] == [False] * 8, "once, while it goes on"
 
 
 def test_a_photo_is_taken_once_when_all_have_been_happy_for_a_second() -> None:

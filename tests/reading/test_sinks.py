@@ -279,6 +279,28 @@ def test_opus_is_left_out_of_a_mov(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "boxes.mov has no sound: opus does not fit into .mov" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+def test_uncompressed_sound_is_kept_where_it_fits(tmp_path: Path, suffix: str) -> None:
+    source = _write_with_sound(tmp_path / "camera.mov", "pcm_s16le", rate=8000)
+    with picture_sink(tmp_path / f"boxes{suffix}", source) as sink:
+        Reader().read_into([sink], [source])
+    kept = []
+    for path in (source, tmp_path / f"boxes{suffix}"):
+        with av.open(path) as container:
+            assert container.streams.audio[0].codec_context.name == "pcm_s16le"
+            kept.append(sum(packet.size for packet in container.demux(audio=0)))
+    assert kept[0] == kept[1] > 0
+
+
+def test_sound_that_nobody_knows_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = _write_with_sound(tmp_path / "odd.mov", "pcm_s16le", rate=8000)
+    source.write_bytes(source.read_bytes().replace(b"sowt", b"zzzz"))
+    with picture_sink(tmp_path / "boxes.mp4", source) as sink:
+        Reader().read_into([sink], [source])
+    assert len(list(frames(tmp_path / "boxes.mp4"))) == 5
+    assert "boxes.mp4 has no sound: its codec does not fit into .mp4" in capsys.readouterr().err
+
+
 def test_what_the_encoder_refuses_is_said(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = AnnotatedClip(tmp_path / "boxes.mp4")
     monkeypatch.setattr(sink, "_copy_sound", Mock(side_effect=av.error.ArgumentError(22, "Invalid argument")))

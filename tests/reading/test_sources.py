@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from mien.errors import DamagedClip, InputError
-from mien.photos import upright_bgr
+from mien.photos import photo_size, upright_bgr
 from mien.reading.reader import Reader
-from mien.reading.sources import Frame, frame_count, frames, media_files
+from mien.reading.sources import Frame, frame_count, frames, media_files, source_name
 from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip, write_mpeg
 
 
@@ -39,15 +39,24 @@ def test_a_photo_comes_as_bgr(tmp_path: Path, suffix: str) -> None:
     assert difference.max() <= (4 if suffix == ".jpg" else 0)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize(
     ("orientation", "turned"),
     [(1, lambda p: p), (3, lambda p: p[::-1, ::-1]), (6, lambda p: np.rot90(p, -1)), (8, lambda p: np.rot90(p))],
 )
-def test_a_photo_is_turned_upright_by_its_exif_flag(tmp_path: Path, orientation: int, turned) -> None:  # type: ignore[no-untyped-def]
+def test_a_photo_is_turned_upright_by_its_exif_flag(  # type: ignore[no-untyped-def]
+    tmp_path: Path, orientation: int, turned, suffix: str
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(_gradient()).save(tmp_path / "photo.png", exif=exif)
-    np.testing.assert_array_equal(_photo(tmp_path / "photo.png"), turned(_gradient())[:, :, ::-1])
+    photo = tmp_path / f"photo.{suffix}"
+    Image.fromarray(_gradient()).save(photo, exif=exif)
+    upright = turned(_gradient())[:, :, ::-1]
+    np.testing.assert_array_equal(_photo(photo), upright)
+    assert photo_size(photo) == upright.shape[1::-1]
+    with Image.open(photo) as opened:
+        np.testing.assert_array_equal(upright_bgr(opened), upright)
+        np.testing.assert_array_equal(upright_bgr(opened), upright, "also once it is loaded")
 
 
 def test_a_badly_made_exif_tag_costs_no_photo(tmp_path: Path) -> None:
@@ -57,6 +66,23 @@ def test_a_badly_made_exif_tag_costs_no_photo(tmp_path: Path) -> None:
     Image.fromarray(_gradient()).save(tmp_path / "photo.jpg", exif=exif, quality=100, subsampling=0)
     difference = np.abs(_photo(tmp_path / "photo.jpg").astype(int) - np.rot90(_gradient(), -1)[:, :, ::-1])
     assert difference.max() <= 4
+
+
+@pytest.mark.parametrize("exif", [b"II*\0", b"no EXIF at all"])
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_exif_that_is_cut_off_costs_no_photo(tmp_path: Path, suffix: str, exif: bytes) -> None:
+    photo = tmp_path / f"photo.{suffix}"
+    Image.fromarray(_gradient()).save(photo, exif=exif, lossless=True)
+    np.testing.assert_array_equal(_photo(photo), _gradient()[:, :, ::-1])
+    assert photo_size(photo) == (60, 40)
+
+
+def test_names_that_are_no_utf_8_stay_apart() -> None:
+    names = [
+        source_name(Path(os.fsdecode(name))) for name in (b"b\xe9b\xe9.png", b"b\xe8b\xe8.png", "bébé.png".encode())
+    ]
+    assert len({*names}) == 3
+    assert all(name.encode() for name in names)
 
 
 def test_transparent_parts_become_white(tmp_path: Path) -> None:
@@ -256,7 +282,7 @@ def test_a_name_that_is_no_utf8_can_be_printed(tmp_path: Path) -> None:
     name = Path(os.fsdecode(os.fsencode(tmp_path / "a") + b"\xff.png"))
     Image.fromarray(_gradient()).save(name)
     (frame,) = frames(name)
-    assert frame.source.encode("utf-8").endswith(b"a\xef\xbf\xbd.png")
+    assert frame.source.encode("utf-8").endswith(rb"a\xff.png")
 
 
 def test_folders_are_read_by_name_at_any_depth(tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ class Newest:
 
     Attributes:
         dropped: Frames that came and were not taken.
-        trouble: What is wrong with the source now; "" if nothing is.
     """
 
     def __init__(
@@ -38,6 +37,7 @@ class Newest:
         opened: Callable[[], Iterator[Frame]],
         *,
         reconnects: bool,
+        on_note: Callable[[str], object] = lambda sentence: None,
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         """Prepare to read.
@@ -45,11 +45,12 @@ class Newest:
         Args:
             opened: Opens the source and yields its frames.
             reconnects: Open it again when it breaks or ends after its first frame.
+            on_note: Told, in the thread that reads, what is wrong, each thing once, and when it is back.
             wait: Waits for an event or some seconds; a test passes its own.
         """
         self.dropped = 0
-        self.trouble = ""
         self._opened = opened
+        self._on_note = on_note
         self._reconnects = reconnects
         self._wait = wait
         self._frame: Frame | None = None
@@ -87,12 +88,14 @@ class Newest:
             yield frame
 
     def _work(self) -> None:
-        wait_s, seen = 1.0, False
+        wait_s, seen, said = 1.0, False, ""
         try:
             while not self._closed.is_set():
                 try:
                     for frame in self._opened():
-                        self.trouble, wait_s, seen = "", 1.0, True
+                        if said:
+                            self._on_note("It is back.")
+                        wait_s, seen, said = 1.0, True, ""
                         with self._changed:
                             self.dropped += self._frame is not None
                             self._frame = frame
@@ -103,11 +106,14 @@ class Newest:
                         return
                     if not seen:
                         raise InputError("The camera or stream opens and gives no picture; check it, or try again.")
-                    self.trouble = "the stream ended"
+                    trouble = "The stream has ended."
                 except InputError as error:
                     if not (self._reconnects and seen):
                         raise
-                    self.trouble = str(error)
+                    trouble = str(error)
+                if trouble != said:
+                    said = trouble
+                    self._on_note(f"{trouble} Trying again, until Ctrl-C.")
                 self._wait(self._closed, wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         except BaseException as error:  # handed over, whatever it is
@@ -118,12 +124,18 @@ class Newest:
                 self._changed.notify()
 
 
-def live(camera: str, *, clock: Callable[[], float] = time.monotonic) -> Newest:
+def live(
+    camera: str,
+    *,
+    on_note: Callable[[str], object] = lambda sentence: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Newest:
     """Return the newest frames of a camera, a stream or a clip.
 
     Args:
         camera: "0" and so on: a camera of this machine; an address such as rtsp://…; or a clip, played at its own
             speed.
+        on_note: Told when a camera or a stream is gone, and when it is back.
         clock: Seconds. Frames of a camera or a stream get those since it was opened first.
 
     Raises:
@@ -135,9 +147,9 @@ def live(camera: str, *, clock: Callable[[], float] = time.monotonic) -> Newest:
         return clock() - began_s
 
     if camera.isdecimal():
-        return Newest(lambda: _camera_frames(int(camera), since), reconnects=True)
+        return Newest(lambda: _camera_frames(int(camera), since), reconnects=True, on_note=on_note)
     if "://" in camera:
-        return Newest(lambda: _stream_frames(camera, since), reconnects=True)
+        return Newest(lambda: _stream_frames(camera, since), reconnects=True, on_note=on_note)
     if not is_clip(Path(camera)):
         raise InputError(f"{camera} is no camera; give a number such as 0, an address such as rtsp://…, or a clip.")
     check_file(Path(camera))
@@ -203,9 +215,15 @@ class LiveReader:
         self._reader = reader
         self._finder = reader.finder()
         self._smoother = Smoother(reader.smooth_s)
+        self._before_s = -math.inf
 
     def read(self, frame: Frame) -> FrameReading:
         """Return the faces of the next frame."""
         (reading,) = self._reader.classify([self._finder.find(frame)])
+        now_s, before_s = reading.time_s or 0.0, self._before_s
         self._smoother.add(reading)
-        return self._smoother.steady(reading, centre_s=(reading.time_s or 0.0) - self._reader.smooth_s / 2)
+        self._before_s = now_s
+        # The window ends now, where its weight is 0. Centred further back than the frame before, on a machine that is
+        # slow, it would say what that one showed.
+        late_s = self._reader.smooth_s / 2
+        return reading if now_s - before_s >= late_s else self._smoother.steady(reading, centre_s=now_s - late_s)

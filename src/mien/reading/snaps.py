@@ -3,6 +3,7 @@
 In: live readings.  Out: JPEGs in a folder.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from mien.reading.sources import Frame
 
 RULE = re.compile(r"(all|any)\s+(\w+)\s+for\s+(\d+(?:\.\d+)?)\s*s")
 JPEG_QUALITY = 95
+BREAK_S = 1.0  # between two frames: the source was gone, and to open it again takes longer than this
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class SnapRule:
     """When to take a photo.
 
     Attributes:
-        everybody: Whether all faces must show it, or any one.
+        everybody: Whether all faces must show it, or any one, the same all the while.
         expression: What they must show; a face that is unsure does not.
         for_s: For how many seconds.
     """
@@ -32,7 +34,8 @@ class SnapRule:
     everybody: bool
     expression: str
     for_s: float
-    _since_s: float | None = field(default=None, repr=False)
+    _since_s: dict[int | None, float] = field(default_factory=dict, repr=False)  # by track; None: all of them
+    _before_s: float = field(default=-math.inf, repr=False)
     _taken: bool = field(default=False, repr=False)
 
     @classmethod
@@ -54,14 +57,17 @@ class SnapRule:
 
     def update(self, reading: FrameReading) -> bool:
         """Take a reading; return whether now is the moment. It comes once, and again only after it has passed."""
-        assert reading.time_s is not None
-        shows = [face.expression == self.expression for face in reading.faces]
-        if not shows or not (all(shows) if self.everybody else any(shows)):
-            self._since_s, self._taken = None, False
-            return False
-        if self._since_s is None or reading.time_s < self._since_s:  # joined clips may begin their times anew
-            self._since_s = reading.time_s
-        if self._taken or reading.time_s - self._since_s < self.for_s:
+        now_s = reading.time_s
+        assert now_s is not None
+        showing = [face.track for face in reading.faces if face.expression == self.expression]
+        if self.everybody:
+            showing = [None] if 0 < len(showing) == len(reading.faces) else []
+        # Nobody knows what was shown while the source was gone; and joined clips may begin their times anew.
+        goes_on = 0 <= now_s - self._before_s <= BREAK_S
+        self._since_s = {who: self._since_s.get(who, now_s) if goes_on else now_s for who in showing}
+        self._taken &= goes_on and bool(showing)
+        self._before_s = now_s
+        if self._taken or all(now_s - since_s < self.for_s for since_s in self._since_s.values()):
             return False
         self._taken = True
         return True

@@ -228,7 +228,7 @@ def upright(frame: "VideoFrame", pixel_ratio: Fraction | None) -> NDArray[np.uin
 
 def source_name(path: Path) -> str:
     """Return a path as text for tables and messages, also where its bytes are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_media(path: Path) -> bool:

@@ -61,9 +61,10 @@ def watch(
     )
     rule = SnapRule.parse(snap_when, reader.classifier.card.labels) if snap_when else None
     reads = LiveReader(reader)
-    source = live(camera)
+    view: View = Window(blur=blur) if window else View()
+    source = live(camera, on_note=view.say)
     with show.kill_as_ctrl_c(), ExitStack() as stack:
-        view: View = stack.enter_context(Window(blur=blur) if window else View())
+        stack.enter_context(view)
         snaps = Snaps(out, blur=blur) if out else None
         stack.enter_context(source)
         try:
@@ -92,6 +93,7 @@ class View:
         self.closed = False
         self._times: deque[float] = deque(maxlen=20)
         self._said: deque[str] = deque(maxlen=3)
+        self._last: tuple[FrameReading, Newest] | None = None
         self._shown: tuple[tuple[int | None, str], ...] | None = None
         self._live = Live(console=show.out, auto_refresh=False, transient=True)
 
@@ -107,6 +109,7 @@ class View:
         """Show the faces of a frame."""
         self.frames += 1
         self._times.append(reading.time_s or 0.0)
+        self._last = reading, source
         if show.out.is_terminal:
             self._live.update(self.picture(reading, source), refresh=True)
             return
@@ -121,6 +124,8 @@ class View:
         self._said.append(sentence)
         if not show.out.is_terminal:
             show.out.print(sentence, soft_wrap=True)
+        elif self._last:
+            self._live.update(self.picture(*self._last), refresh=True)
 
     def picture(self, reading: "FrameReading", source: "Newest") -> Group:
         """Return what the terminal shows: a line a face, what was said, how it goes."""
@@ -131,8 +136,7 @@ class View:
             table.add_row("", "no face", "", "", "")
         span_s = self._times[-1] - self._times[0]
         rate = f"{(len(self._times) - 1) / span_s:.0f} frames/s" if span_s > 0 else ""
-        state = source.trouble or "Ctrl-C ends"
-        faces = f"{counted(len(reading.faces), 'face')} · {rate} · {source.dropped} dropped · {state}"
+        faces = f"{counted(len(reading.faces), 'face')} · {rate} · {source.dropped} dropped · Ctrl-C ends"
         return Group(table, *(Text(sentence) for sentence in self._said), Text(faces, style="dim"))
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 92
 JPEG_MOST_PX = 65_500  # a side
 TIME_BASE = Fraction(1, 90_000)  # MPEG's clock: fine enough for any frame's own timestamp
-# What MP4 holds and players know; FFmpeg says yes to PCM as well, and then cannot finish the file.
+# What MP4 holds and players know. FFmpeg says yes to PCM as well, which only the others hold, and does not finish.
 SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
 NOT_IN_MOV = frozenset({"flac", "opus"})
 CRF = "20"  # x264's constant quality; 18-23 is its documented range for "looks like the source"
@@ -165,8 +165,11 @@ class AnnotatedClip:
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
-        codec = stream.codec_context.codec.canonical_name
-        if codec not in SOUNDS or (self._path.suffix.lower() == ".mov" and codec in NOT_IN_MOV):
+        # FFmpeg may not know the codec at all: then there is no context.
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "its codec"
+        suffix = self._path.suffix.lower()
+        uncompressed = codec.startswith("pcm_") and suffix != ".mp4"
+        if not uncompressed and (codec not in SOUNDS or (suffix == ".mov" and codec in NOT_IN_MOV)):
             print(f"{self._path.name} has no sound: {codec} does not fit into {self._path.suffix}.", file=sys.stderr)
             return
         copy = self._container.add_stream_from_template(stream)
