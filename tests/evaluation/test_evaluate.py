@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from mien.card import Provenance
 from mien.data.faceset import GROUP, FaceSet, identified
 from mien.data.split import divide
 from mien.errors import DataError, ModelError
 from mien.evaluation import cost
-from mien.evaluation.candidates import ensemble, open_candidate
+from mien.evaluation.candidates import Candidate, ensemble, open_candidate
 from mien.evaluation.evaluate import evaluate, predict
+from mien.evaluation.leaks import may_have_learnt, same_splits
 from mien.evaluation.private_log import LOG
 from mien.evaluation.report.write import write_report
 from mien.evaluation.results import Results, read_results
@@ -272,6 +274,44 @@ def test_a_model_judged_by_the_faces_it_learnt_from_is_named(
         identified(replace(anew, name=name)).save(tmp_path / f"{judged}{len(name)}.faceset")
         found = evaluate(["mien-s"], data=tmp_path / f"{judged}{len(name)}.faceset", split="test").results.warnings
         assert ["FER2013" in sentence for sentence in found] == [True] * judged, name
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "faces", "split", "warned"),
+    [
+        ("FER2013", "scratch", "FER+", "Training", "m learnt from Training"),
+        ("FER+", "scratch", "FER2013", "Training", "m learnt from Training"),
+        ("FER2013", "scratch", "FER+", "PublicTest", None),
+        ("mine", "FER2013", "FER2013", "Training", "A model that m started from learnt from Training"),
+        ("mine", "FER2013", "FER+", "Training", "A model that m started from learnt from Training"),
+        ("mine", "FER2013", "FER2013", "PublicTest", None),
+        ("mine", "FER2013", "FER2013 (all divided anew)", "test", "the same faces in other splits"),
+        ("mine (all divided anew)", "scratch", "mine (all divided anew)", "test", "the same faces in other splits"),
+        ("mine", "mine (all divided anew)", "mine (all divided anew)", "test", "the same faces in other splits"),
+        ("mine", "mine", "mine", "Training", "m learnt from Training"),
+        ("another", "mine", "mine", "Training", "A model that m started from"),
+    ],
+)
+def test_what_may_have_been_learnt_goes_by_faces_and_splits(
+    faceset: FaceSet, data: str, start: str, faces: str, split: str, warned: str | None
+) -> None:
+    if start != "scratch":
+        start = f"x, trained on {start} (file's SHA-256 0123456789ab…)"
+    made = Provenance("r", "", data, "another hash", "c", 0, 1, start)
+    candidate = Candidate("m", EXPRESSIONS, lambda threads: None, None, None, 1, 1, (), made)  # type: ignore[arg-type,return-value]
+    said = may_have_learnt(candidate, replace(faceset, name=faces), split)
+    assert (said is None) == (warned is None)
+    assert (warned or "") in (said or "")
+
+
+def test_a_calibration_fitted_on_the_very_faces_is_known_by_their_splits(faceset: FaceSet) -> None:
+    own, alias = replace(faceset, name="FER2013"), replace(faceset, name="FER+", sha256="that of other labels")
+    anew = replace(faceset, name="FER2013 (all divided anew)", sha256="of this seed")
+    assert same_splits("FER2013", own.sha256, own)
+    assert same_splits("FER2013", own.sha256, alias)
+    assert same_splits(anew.name, anew.sha256, anew)
+    assert not same_splits(anew.name, "of another seed", anew)
+    assert not same_splits("FER2013", own.sha256, anew)
 
 
 def test_private_test_divided_anew_is_still_private_test(

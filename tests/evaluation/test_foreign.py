@@ -126,6 +126,26 @@ def test_layers_are_counted_by_hand() -> None:
     assert count_macs(model) is None, "rather nothing than half"
 
 
+@pytest.mark.parametrize("kind", ["Gemm", "MatMul"])
+@pytest.mark.parametrize("weights", ["as an input too", "reshaped", "by symbols"])
+def test_affine_layers_are_counted_however_their_weights_come(kind: str, weights: str) -> None:
+    matrix = numpy_helper.from_array(np.zeros((128, 7), np.float32), "m")
+    nodes = [helper.make_node(kind, ["x", "w" if weights == "reshaped" else "m"], ["y"])]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 128])]
+    values = [matrix]
+    if weights == "reshaped":
+        nodes.insert(0, helper.make_node("Reshape", ["m", "shape"], ["w"]))
+        values.append(numpy_helper.from_array(np.array([128, 7]), "shape"))
+    elif weights == "as an input too":
+        inputs.append(helper.make_tensor_value_info("m", TensorProto.FLOAT, [128, 7]))
+    else:
+        values = []
+        inputs.append(helper.make_tensor_value_info("m", TensorProto.FLOAT, ["k", 7]))
+    out = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7])]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, out, values))
+    assert count_macs(model) == (None if weights == "by symbols" else 128 * 7)
+
+
 def test_a_foreign_model_is_judged_beside_ours(faceset_folder: Path, tmp_path: Path) -> None:
     _write(tmp_path, channels_last=True, outputs=8)
     labels = [*ANYTHING["labels"], "Contempt"]

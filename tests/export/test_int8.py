@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,8 @@ import onnx
 import pytest
 
 from mien.classifier import Classifier
-from mien.data.faceset import FaceSet, open_faceset
+from mien.data.faceset import FaceSet, identified, open_faceset
+from mien.data.split import divide
 from mien.errors import DataError, ExportError, ModelError, OutputError
 from mien.export import int8
 from mien.export.int8 import CALIBRATION_FACES, Quantised, calibration_faces, export_int8
@@ -96,6 +98,25 @@ def test_a_file_that_loses_too_much_is_not_written(
     ):
         export_int8(str(files[0]), tmp_path / "x.onnx", data=faceset_folder)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_faces_must_be_those_that_the_card_names(
+    files: tuple[Path, Path, Quantised], faceset: FaceSet, faceset_folder: Path, tmp_path: Path
+) -> None:
+    """Else the new card would say of FER2013's PublicTest what was measured on another set's."""
+    divide(faceset, {"Training": 0.7, "PublicTest": 0.3}).save(tmp_path / "anew.faceset")
+    fewer = faceset.take(np.flatnonzero(faceset.labels != 1))
+    names = tuple(name for k, name in enumerate(faceset.label_names) if k != 1)
+    labels = np.array([names.index(faceset.label_names[label]) for label in fewer.labels], np.int8)
+    identified(replace(fewer, labels=labels, label_names=names)).save(tmp_path / "fewer.faceset")
+    for source, data in (
+        ("mien-xs", faceset_folder),
+        (str(files[0]), tmp_path / "anew.faceset"),
+        (str(files[0]), tmp_path / "fewer.faceset"),
+    ):
+        with pytest.raises(DataError, match="was calibrated and scored on .* other faces, splits or classes"):
+            export_int8(source, tmp_path / "x.onnx", data=data)
+    assert not (tmp_path / "x.onnx").exists()
 
 
 def test_what_cannot_be_made_smaller_is_said(

@@ -210,6 +210,11 @@ def test_who_cannot_teach(tiny_run: RunFolder, teacher: Path, faceset_folder: Pa
         ("mien-z", RecipeError, "There is no recipe 'mien-z'"),
         (str(large), DataError, r"Recipe teacher takes faces of \(64, 64\)"),
     ]
+    for start in ("mien-s", str(tiny_run.path)):
+        key = "run" if Path(start).is_dir() else "model"
+        begun = tmp_path / f"{key}.yaml"
+        begun.write_text(load_recipe(str(teacher), [f"start.{key}={start}"]).to_yaml())
+        cases.append((str(begun), RecipeError, "starts from a trained model, which may have learnt the very faces"))
     twice = tmp_path / "twice.yaml"
     twice.write_text(load_recipe(str(teacher), ["seed=1"]).to_yaml())
     cases.append((f"{teacher},{twice}", RecipeError, "Two teachers are called teacher; give each recipe a `name`"))

@@ -10,26 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, open_faceset
-from mien.data.split import undivided
 from mien.errors import DataError
 from mien.evaluation.candidates import THREADS, Ask, Candidate, ensemble, open_candidates
 from mien.evaluation.comparison import compare, macro_f1_interval, over_seeds
 from mien.evaluation.cost import measure_costs
+from mien.evaluation.leaks import few_groups, may_have_learnt, same_splits
 from mien.evaluation.metrics import score
 from mien.evaluation.private_log import PRIVATE_TEST, check_log, is_private_test, log_look
 from mien.evaluation.results import LearningCurve, ModelResults, Results, Setting
 from mien.evaluation.stress import CONDITIONS, SEED, Condition, StressScore, score_stress
 from mien.evaluation.subgroups import by_attribute
-from mien.evaluation.subsets import TRAINING, score_subsets
+from mien.evaluation.subsets import score_subsets
 from mien.evaluation.views import check_views, views
 from mien.preprocess import InputSpec
 from mien.training.environment import processor
-from mien.training.first_weights import data_learnt_before
-from mien.words import counted
 
 BATCH = 256
-SAME_FACES = {"FER+": "FER2013"}  # with other labels
-INDEPENDENT_FROM = 0.8  # groups a face: FER2013's twins alone make .95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,47 +119,11 @@ def evaluate(
         over_seeds=over_seeds(candidates, [one.evaluation for one in found]),
         warnings=tuple(
             sentence
-            for sentence in (*(_may_have_learnt(one, faces, split) for one in candidates), _few_groups(faces))
+            for sentence in (*(may_have_learnt(one, faces, split) for one in candidates), few_groups(faces))
             if sentence
         ),
     )
     return Judged(results, faces, probabilities)
-
-
-def _may_have_learnt(candidate: Candidate, faces: FaceSet, split: str) -> str | None:
-    """Return a sentence if a model, or one that it started from, learnt from the faces that it is to be judged by."""
-    made = candidate.provenance
-    if made is None:
-        return None
-    learnt_from = (candidate.run.recipe.data.train,) if candidate.run else TRAINING
-    if made.data == faces.name and split in learnt_from:
-        return f"{candidate.name} learnt from {split}: its scores there say what it remembers, and no more."
-    own = [made.data] if made.data_sha256 != faces.sha256 else []
-    for learnt in (*own, *(name for name in data_learnt_before(made.start) if name != faces.name)):
-        as_given = (learnt, faces.name) == (undivided(learnt), undivided(faces.name))  # in the splits of their makers
-        if not as_given and _faces_of(learnt) == _faces_of(faces.name):
-            return (
-                f"{candidate.name} was trained on “{learnt}”, and “{faces.name}” has the same faces in other splits: "
-                f"those of {split} may be ones that it has learnt, and its scores too good."
-            )
-    return None
-
-
-def _faces_of(name: str) -> str:
-    """Return the name of the set that a set's faces came from."""
-    source = undivided(name)
-    return SAME_FACES.get(source, source)
-
-
-def _few_groups(faces: FaceSet) -> str | None:
-    """Return a sentence if many of the faces are of the same videos or people, and so stand and fall together."""
-    groups = len(np.unique(faces.groups))
-    if groups > INDEPENDENT_FROM * len(faces):
-        return None
-    return (
-        f"These {counted(len(faces), 'face')} are of {counted(groups, 'group')} (videos, people): standard errors, "
-        "intervals and p take each face for a case of its own, and are too small."
-    )
 
 
 def judge(
@@ -189,7 +149,9 @@ def judge(
         left_out=tuple(name for name in candidate.labels if name not in faces.label_names),
         sha256=candidate.sha256,
         learning_curve=_learning_curve(candidate),
-        fitted_here=made is not None and (made.data, candidate.fitted_on) == (faces.name, split),
+        fitted_here=made is not None
+        and candidate.fitted_on == split
+        and same_splits(made.data, made.data_sha256, everything),
     )
 
 

@@ -187,11 +187,10 @@ def count_macs(graph: onnx.ModelProto) -> int | None:
         inferred = onnx.shape_inference.infer_shapes(graph).graph
     except Exception:  # onnx raises its own type for a graph that it cannot follow
         return None
-    shapes = {tensor.name: list(tensor.dims) for tensor in inferred.initializer}
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        # The first dimension is the batch: one face.
-        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        shapes[value.name] = [1, *dims[1:]]
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
+    } | {tensor.name: list(tensor.dims) for tensor in inferred.initializer}  # which older files list as inputs too
     counted = [_macs(node, shapes) for node in inferred.node]
     return None if None in counted else sum(macs for macs in counted if macs is not None)
 
@@ -203,11 +202,11 @@ def _macs(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int | None:
         return None
     if node.op_type not in ("Conv", "Gemm", "MatMul", "FusedConv"):
         return 0
-    output, weight = shapes.get(node.output[0], [0]), shapes.get(node.input[1], [0])
-    if 0 in output or 0 in weight:
+    output, weight = shapes.get(node.output[0], [0, 0])[1:], shapes.get(node.input[1], [0, 0])  # of one face
+    if 0 in output:
         return None
     if "Conv" in node.op_type:
         per_value = int(np.prod(weight[1:]))
     else:  # a sum over the inner dimension; only Gemm may have its weight transposed
         per_value = weight[-2] if node.op_type == "MatMul" else int(np.prod(weight)) // output[-1]
-    return int(np.prod(output)) * per_value
+    return int(np.prod(output)) * per_value if per_value else None

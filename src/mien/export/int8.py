@@ -16,13 +16,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from mien.card import METADATA_KEY, NOT_STATED, Score
+from mien.card import METADATA_KEY, NOT_STATED, ModelCard, Score
 from mien.classifier import Classifier, open_session
 from mien.data.faceset import FaceSet, open_faceset
 from mien.errors import DataError, ExportError, OutputError
 from mien.evaluation.candidates import open_candidate
+from mien.evaluation.leaks import same_splits
 from mien.evaluation.subsets import TRAINING
-from mien.export.onnx import check_out, export
+from mien.export.onnx import BY_MAJORITY, check_out, export
 from mien.files import written_beside
 from mien.preprocess import InputSpec, network_input
 from mien.training.calibration import calibrate
@@ -62,7 +63,7 @@ def export_int8(source: str, out: Path, *, data: Path | None = None, licence: st
     Raises:
         ExportError: It would lose more than 0.3 points of accuracy, and nothing is written; it has 8 bits already; or
             no FaceSet is given for a file.
-        DataError: The FaceSet does not fit, or has no Training faces.
+        DataError: The FaceSet is not the one that the model was scored on, or has no Training faces.
         ModelError: No such model.
         OutputError: The file cannot be written, or is the source.
         TrainingError: The run has not finished.
@@ -90,6 +91,7 @@ def _export_int8(source: str, out: Path, data: Path) -> Quantised:
         raise ExportError(f"{model.path} has 8 bits already; give the file or the run that it was made from.")
     everything = open_faceset(data)
     open_candidate(source).check_fits(everything)
+    _check_data(card, everything)
     before = card.calibration
     split = before.split if before else card.score.split  # the score of a head on votes is by their majority
     faces = everything.split(split)
@@ -122,6 +124,18 @@ def _export_int8(source: str, out: Path, data: Path) -> Quantised:
     with written_beside(out) as beside:
         onnx.save(quantised, beside)
     return found
+
+
+def _check_data(card: ModelCard, faces: FaceSet) -> None:
+    """Raise DataError unless a FaceSet has what the new card is to say: scores on the splits that the old one names."""
+    by_majority = card.score.split.endswith(BY_MAJORITY)
+    made = replace(card.provenance, data="FER+") if by_majority else card.provenance
+    named_alike = made.data == faces.name or made.data_sha256 == faces.sha256
+    if not (named_alike and same_splits(made.data, made.data_sha256, faces) and {*faces.label_names} == {*card.labels}):
+        raise DataError(
+            f"{card.name} was calibrated and scored on {made.data} ({', '.join(card.labels)}), and {faces.name} has "
+            f"other faces, splits or classes ({', '.join(faces.label_names)}); give that FaceSet with --data."
+        )
 
 
 def calibration_faces(faceset: FaceSet) -> NDArray[np.uint8]:

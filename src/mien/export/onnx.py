@@ -24,6 +24,7 @@ from mien.words import counted
 
 PARITY_FACES = 256
 TOLERANCE = 1e-4  # on logits: float32 sums in another order differ by a few 1e-6
+BY_MAJORITY = "by majority of FER+'s voters"  # how a card's score says it
 OPSET = 20  # the first with a Gelu operator
 
 
@@ -76,7 +77,7 @@ def _by_votes(card: ModelCard, run: RunFolder, network: nn.Module, faces: FaceSe
         name=f"{card.name}-votes",
         labels=clear.label_names,
         calibration=calibrate(logits, clear.labels, split=split, coverage=run.recipe.coverage),
-        score=Score.measured(logits, clear.labels, split=f"{split} by majority of FER+'s voters"),
+        score=Score.measured(logits, clear.labels, split=f"{split} {BY_MAJORITY}"),
     )
 
 

@@ -34,7 +34,7 @@ def teachers_to_train(recipe: Recipe, learn: FaceSet) -> list[Recipe]:
     """Return the recipes of those teachers of a recipe that have to be trained first, on the faces it learns from.
 
     Raises:
-        RecipeError: A teacher would have teachers itself, or two have one name.
+        RecipeError: A teacher would have teachers itself, or start from a trained model; or two have one name.
         TrainingError: A run that is given as a teacher has seen every training face, or answers for other faces.
         DataError: The faces cannot be dealt into so many folds.
     """
@@ -45,6 +45,12 @@ def teachers_to_train(recipe: Recipe, learn: FaceSet) -> list[Recipe]:
             if teacher.teachers:
                 raise RecipeError(
                     f"Recipe {name} has teachers itself, and cannot be a teacher; give a finished run of it."
+                )
+            if teacher.start is not None and teacher.start.weights is None:
+                raise RecipeError(
+                    f"Recipe {name} starts from a trained model, which may have learnt the very faces that a teacher "
+                    "must not have seen; name a recipe that starts from scratch, or from weights of faces or objects "
+                    "(start.weights)."
                 )
             data = teacher.data.model_copy(update={"train": recipe.data.train, "validate_on": recipe.data.validate_on})
             if teacher.name in {other.name for other in recipes}:
