@@ -40,6 +40,8 @@ def check_file(path: Path) -> None:
         there = False
     except PermissionError:
         raise InputError(f"There is no permission to open {path}; ask its owner for it.") from None
+    except (OSError, ValueError) as error:  # a file taken for a folder, a link to itself, a name that none can have
+        raise InputError(f"{path} cannot be opened ({error}); check the spelling.") from None
     if not there:
         raise InputError(f"There is no file {path}; check the spelling.")
     if not os.access(path, os.R_OK):

@@ -87,6 +87,10 @@ def test_a_file_that_was_replaced_since_is_read_again(mien: Mien, media: Path, t
         assert mien("read", media / "b.jpg", "--engine", "ray", "--out", "all.parquet")[0] == 0
         assert sum(row["face"] is not None for row in _rows(tmp_path / "all.parquet")) == faces
         shutil.copy(media / "a.jpg", media / "b.jpg")
+    (media / "b.jpg").write_bytes(b"")
+    code, _, err = mien("read", media / "a.jpg", media / "b.jpg", "--engine", "ray", "--out", "all.parquet")
+    assert "b.jpg is empty" in err
+    assert {Path(row["source"]).name for row in _rows(tmp_path / "all.parquet")} == {"a.jpg"}, "nothing of what is gone"
 
 
 def test_a_data_set_has_one_kind_of_rows(mien: Mien, media: Path, tmp_path: Path) -> None:

@@ -225,6 +225,23 @@ def test_what_is_no_picture_in_a_class_folder_or_lies_outside_of_all_is_counted(
     )
 
 
+@pytest.mark.parametrize("inside", ["sad", "train", "by/Validation", "other"])
+def test_a_class_folder_holds_no_other_class_and_no_split(tmp_path: Path, inside: str) -> None:
+    for path in ("happy/a.png", "happy/valerie/b.png", "happy/happy/c.png"):
+        picture(tmp_path / "set" / path)
+    assert len(read(tmp_path / "set").faces) == 3
+    picture(tmp_path / "set" / "happy" / inside / "d.png")
+    with pytest.raises(LabelError, match="lies in a folder of happy faces; wanted train/angry/ and not angry/train/"):
+        read(tmp_path / "set")
+
+
+def test_what_lies_in_hidden_folders_is_the_systems(tmp_path: Path) -> None:
+    for path in ("sad/a.png", "sad/.thumbnails/a.png", "sad/x/.@__thumb/a.png"):
+        picture(tmp_path / "set" / path)
+    prepared = read(tmp_path / "set")
+    assert (len(prepared.faces), dict(prepared.left_out)) == (1, {})
+
+
 def test_class_folders_without_a_picture_that_is_read_say_what_they_hold(tmp_path: Path) -> None:
     (tmp_path / "set" / "angry").mkdir(parents=True)
     with pytest.raises(DataError, match=r"set has no picture of an expression \(it has none at all\)"):
@@ -412,6 +429,19 @@ def test_a_labelled_frame_without_a_crop_is_left_out_and_a_video_without_a_folde
     (root / "cropped_aligned/video1/00003.jpg").unlink()
     (root / "cropped_aligned/video1").rmdir()
     with pytest.raises(DataError, match=r"Missing or broken: 2 of 3 pictures of Aff-Wild2 \(66\.7 %\)"):
+        read(root)
+
+
+def test_aligned_crops_are_not_mistaken_for_whole_frames(tmp_path: Path) -> None:
+    root = tree(tmp_path, FORMATS["affwild2"].example)
+    crops = read(root)
+    for other in ("cropped", "frames"):
+        picture(root / other / "video1" / "00001.jpg", seed=7)
+    assert read(root).faces.sha256 == crops.faces.sha256
+    (root / "cropped_aligned").rename(root / "mine")
+    with pytest.raises(
+        DataError, match=r"several folders of pictures of video1 \(.*wanted the aligned crops in one called"
+    ):
         read(root)
 
 

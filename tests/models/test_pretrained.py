@@ -160,6 +160,13 @@ def test_without_a_file_vggface_says_where_to_get_it() -> None:
         read_pretrained("vggface", None)
 
 
+def test_vggface_is_found_in_miens_home(own_home: Path) -> None:
+    """So that a study can give it to some of its trainings, and ImageNet's weights to the others."""
+    own_home.mkdir(exist_ok=True)
+    _saved(own_home / "vgg_face_dag.pth", vggface())
+    assert read_pretrained("vggface", None).file == "vgg_face_dag.pth"
+
+
 def test_they_fit_no_other_network() -> None:
     check_takes_vgg16(build("jawade-baseline", channels=3, classes=6, view_px=32), "jawade-baseline")
     with pytest.raises(ModelError, match="thirteen convolutions.*mien-tiny has others"):

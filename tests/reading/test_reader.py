@@ -80,6 +80,9 @@ def test_pictures_of_pillows_are_read_as_their_files_are(astronaut: Path, tmp_pa
         (None, "Wanted a path, a numpy array or a picture of Pillow's; got NoneType"),
         ([np.zeros((9, 9, 3), np.uint8)], "got list. Give several one by one"),
         ("", "A path is empty"),
+        ("x" * 300 + ".jpg", "check the spelling"),
+        ("a\0b.jpg", "check the spelling"),
+        (Image.new("RGB", (0, 9)), "The picture has no pixel"),
         ("https://example.org/a.jpg", "https://example.org/a.jpg is an address, and mien reads files: download it"),
     ],
 )

@@ -359,6 +359,18 @@ def test_a_folder_takes_photos_and_clips_and_keeps_names_apart(clip: Path, astro
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "face-2.jpg", "face.jpg"]
 
 
+def test_names_that_differ_by_their_case_alone_stay_apart(astronaut: Path, tmp_path: Path) -> None:
+    """On the disks of macOS and Windows they would be one file."""
+    photos = [tmp_path / "a" / "IMG_1.JPG", tmp_path / "b" / "img_1.jpg"]
+    for photo in photos:
+        photo.parent.mkdir()
+        Image.open(astronaut).convert("RGB").save(photo)
+    with AnnotatedFolder(tmp_path / "drawn", photos) as drawn, FaceCrops(tmp_path / "crops", photos) as crops:
+        Reader().read_into([drawn, crops], photos)
+    for folder in ("drawn", "crops"):
+        assert len({path.name.casefold() for path in (tmp_path / folder).iterdir()}) == 2
+
+
 def test_a_name_as_long_as_any_may_be_costs_nothing(astronaut: Path, tmp_path: Path) -> None:
     photos = [tmp_path / f"{'é' * 124}{letter}.jpg" for letter in "ab"]  # of 253 bytes
     for photo in photos:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import DamagedClip, InputError
-from mien.photos import photo_size, upright_bgr
+from mien.photos import photo_size, read_photo, upright_bgr
 from mien.reading.reader import Reader
 from mien.reading.sources import Frame, frame_count, frames, media_files, source_name
 from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip, write_mpeg
@@ -407,3 +407,16 @@ def test_a_folder_that_one_may_not_open_is_said(tmp_path: Path, monkeypatch: pyt
     files, (sentence,) = media_files([tmp_path])
     assert files == [tmp_path / "a.png"]
     assert sentence == f"There is no permission to open {tmp_path / 'locked'}; ask its owner for it."
+
+
+@pytest.mark.parametrize("name", ["photo.jpg/x.jpg", "x" * 300 + ".jpg", "a\0b.jpg", "loop.jpg"])
+def test_a_path_that_no_file_can_have_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    """So that a dataset or a folder with one is read all the same."""
+    Image.fromarray(_gradient()).save(tmp_path / "photo.jpg")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    for read in (read_photo, photo_size):
+        with pytest.raises(InputError, match="check the spelling"):
+            read(tmp_path / name)
+    files, refused = media_files([tmp_path / "photo.jpg", tmp_path / name])
+    assert files == [tmp_path / "photo.jpg"]
+    assert len(refused) == 1

@@ -11,10 +11,12 @@ import pytest
 from mien.errors import StudyError
 from mien.studies.compare import make_report
 from mien.studies.compared import Cell
+from mien.studies.engine import LocalEngine
 from mien.studies.folder import StudyFolder, begin
 from mien.studies.job import Outcome
 from mien.studies.report import words
 from mien.studies.report.page import missing_of
+from mien.studies.run import run_study
 from mien.studies.study import Study
 from tests.conftest import drawn_faceset
 
@@ -113,6 +115,16 @@ def test_a_broken_file_of_a_run_is_one_runs_problem(copied: StudyFolder, mien: M
     assert code == 0
     assert "4 of 4" in out
     assert out.count("finished") == (2 if file == "environment.json" else 1), "fast, at least"
+
+
+@pytest.mark.parametrize("file", ["recipe.yaml", "metrics.csv"])
+@pytest.mark.parametrize("budget_s", [None, 600.0])
+def test_a_broken_run_is_noted_and_the_others_go_on(copied: StudyFolder, file: str, budget_s: float | None) -> None:
+    for run in ("slow", "fast"):
+        (copied.path / "runs" / run / "predictions.parquet").unlink()
+    (copied.path / "runs" / "slow" / file).write_text("a: [")
+    left = run_study(StudyFolder(copied.path), engine=LocalEngine(), budget_s=budget_s)
+    assert [(job.name, job.problem) for job in left] == [("slow", Outcome.FAILED)]
 
 
 def test_a_cut_off_note_of_a_problem_is_told(

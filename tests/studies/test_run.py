@@ -18,7 +18,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from mien.data.faceset import FaceSet, open_faceset
+from mien.data.faceset import FaceSet, identified, open_faceset
 from mien.errors import DataError, OutputError, StudyError, TrainingStopped
 from mien.studies.compare import make_report
 from mien.studies.engine import LocalEngine, StudyWatcher
@@ -189,7 +189,11 @@ def test_no_training_begins_that_would_not_end_in_time(
     jobs = [replace(job, deadline_s=1000.0, epoch_s=30.0) for job in folder.jobs(1)]
     assert jobs[0].time_left_s() == 4 * 30
     assert carry_out(jobs[0], Watcher(), clock=lambda: 881.0) is Outcome.LEFT
-    assert carry_out(replace(jobs[0], epoch_s=None), Watcher(), clock=lambda: 0.0) is Outcome.LEFT, "nobody knows"
+    taught = jobs[0].recipe.model_copy(update={"teachers": ("mien-s",)})
+    unknown = replace(jobs[0], epoch_s=None)
+    assert carry_out(replace(unknown, recipe=taught), Watcher(), clock=lambda: 0.0) is Outcome.LEFT, "nobody knows"
+    assert carry_out(replace(unknown, data=tmp_path / "gone"), Watcher(), clock=lambda: 0.0) is Outcome.FAILED
+    assert jobs[0].problem is Outcome.FAILED, "why it could not be measured is told"
     assert not jobs[0].path.exists()
     assert carry_out(jobs[0], Watcher(), clock=lambda: 879.0) is Outcome.FINISHED
     assert jobs[0].time_left_s() == 0
@@ -272,6 +276,13 @@ def test_a_folder_keeps_to_one_study(
     shutil.copytree(done.path / "runs" / "slow", changed.path / "runs" / "fast")
     with pytest.raises(StudyError, match="fast was trained by another recipe than study small now says"):
         unfinished(changed)
+    shutil.rmtree(changed.path / "runs" / "fast")
+    shutil.copytree(done.path / "runs" / "slow", changed.run_path(changed.trainings[1], 2))
+    with pytest.raises(StudyError, match="fast-after-2 was trained by another recipe than study small now says"):
+        unfinished(changed)
+    shutil.copytree(done.path / "runs" / "slow", changed.path / "runs" / "fast")
+    with pytest.raises(StudyError, match="begun with data: None, and this is parts=.*; give another --out"):
+        begin(changed.path, make_study(data={"parts": {"Training": 0.5, "PublicTest": 0.5}}), data=faceset_folder)
     before = (changed.path / "study.yaml").read_bytes()
     edited = make_study(variants={"slow": {"set": {"label_smoothing": 0.2}}, "fast": {}})
     for now in (edited, make_study()):
@@ -318,3 +329,25 @@ def test_a_study_divides_the_faces_as_its_paper_did(
     assert folder.faceset_path == folder.path / "faces.faceset"
     assert np.bincount(faces.splits).tolist() == [112, 28], "all of Training's 140, since there are fewer than 14,018"
     assert begin(folder.path, folder.study, data=faceset_folder, changes=changes).faceset_path == folder.faceset_path
+
+
+def test_splits_of_their_makers_are_no_division_of_the_papers(
+    make_study: Callable[..., Study], faceset: FaceSet, tmp_path: Path
+) -> None:
+    """Whatever they are called; a set that was divided anew stays as it is, and so does production data."""
+    names = ("train", "validation", "production")
+    identified(replace(faceset, split_names=names)).save(tmp_path / "own.faceset")
+    data = {"parts": {"train": 0.5, "validation": 0.5}, "by": "face"}
+    columns = [{"name": "Accuracy", "measure": "accuracy", "split": "production"}]
+    tables = [{"title": "T", "columns": columns, "rows": [{"name": "fast", "run": "fast", "printed": "50%"}]}]
+    changes = ["data.train=train", "data.validate_on=validation"]
+    study = make_study(data=data, tables=tables)
+    folder = begin(tmp_path / "s", study, data=tmp_path / "own.faceset", changes=changes)
+    divided = open_faceset(folder.faceset_path)
+    assert divided.split_names == names
+    production = faceset.splits == 2
+    assert np.bincount(divided.splits).tolist() == [88, 87, production.sum()]
+    kept = np.asarray(divided.split("production").faces_u8)
+    np.testing.assert_array_equal(kept, faceset.faces_u8[np.flatnonzero(production)])
+    again = begin(tmp_path / "t", study, data=folder.faceset_path, changes=changes)
+    assert again.faceset_path == folder.faceset_path

@@ -126,6 +126,8 @@ def read_over_cluster(
     if open_:
         with connected(address):
             data_set.begin()
+            for file in open_:  # what is left of another file of that name is no part of this data set
+                parts[file].unlink(missing_ok=True)
             # By its name: "auto" may mean another detector on another machine.
             for found in _results(open_, data_set, wanted, {**options, "detector": reader.detector.name}):
                 summary.frames += found.frames

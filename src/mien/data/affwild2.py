@@ -14,6 +14,7 @@ from mien.errors import DataError, LabelError
 from mien.labels import EXPRESSIONS, class_named
 
 SETS = {"Train_Set": "train", "Validation_Set": "validation"}
+CROPS = "cropped_aligned"  # as the dataset calls their folder
 NO_LABEL = "-1"
 PEOPLE = ("_left", "_right")  # the two people of one video have files of their own
 NO_CROP = "no crop of the frame (no face was found in it)"
@@ -58,17 +59,27 @@ def list_affwild2(root: Path) -> Listing:
 
 def _annotations(root: Path) -> Path | None:
     found = (folder.parent for depth in ("", "*/", "*/*/") for folder in root.glob(f"{depth}Train_Set"))
-    return next((folder for folder in found if folder.resolve().name.upper().startswith("EXPR")), None)
+    return next((folder for folder in sorted(found) if folder.resolve().name.upper().startswith("EXPR")), None)
 
 
 def _crops(root: Path, videos: list[str]) -> Path:
-    """Return the folder that holds the videos' folders: the first in which one of them is found."""
+    """Return the folder that holds the videos' folders: the one called so, or else the only one.
+
+    Raises:
+        DataError: There are several, such as the whole frames beside the crops.
+    """
     for video in videos:
-        for pattern in (f"*/{video}", f"*/*/{video}"):
-            for folder in root.glob(pattern):
-                if folder.is_dir():
-                    return folder.parent
-    return root / "cropped_aligned"
+        below = (folder for pattern in (f"*/{video}", f"*/*/{video}") for folder in root.glob(pattern))
+        found = sorted({folder.parent for folder in below if folder.is_dir()})
+        found = [folder for folder in found if folder.name == CROPS] or found
+        if len(found) > 1:
+            raise DataError(
+                f"{root} has several folders of pictures of {video} ({', '.join(str(folder) for folder in found)}); "
+                f"wanted the aligned crops in one called {CROPS}."
+            )
+        if found:
+            return found[0]
+    return root / CROPS
 
 
 def _labels(file: Path) -> list[str | None]:

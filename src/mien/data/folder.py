@@ -16,6 +16,7 @@ from mien.photos import PHOTO_SUFFIXES
 from mien.words import counted
 
 WHOLE = "all"  # the one split where the class folders stand at the top
+SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")  # no person is called so
 DEPTH = 2  # folders that may stand above the splits, as Kaggle's images/ does
 
 
@@ -25,7 +26,8 @@ def list_folder(root: Path) -> Listing:
     Raises:
         DataError: No class folder at the top, below a split, or below images/; or pictures in folders beside those
             that are read.
-        LabelError: A folder among the class folders has pictures, and its name is no expression.
+        LabelError: A folder among the class folders has pictures, and its name is no expression; or one in a class
+            folder is called as another expression or a split is.
     """
     splits = _splits(root, DEPTH)
     if not splits:
@@ -40,6 +42,7 @@ def list_folder(root: Path) -> Listing:
             class_folders.append(class_folder)
             for path in _files(class_folder):
                 if _is_picture(path):
+                    _check_inside(path, class_folder, label)
                     pictures.append(Picture(path, label, split))
                 else:
                     ending = f"with the suffix {path.suffix.lower()}" if path.suffix else "without a suffix"
@@ -57,6 +60,16 @@ def list_folder(root: Path) -> Listing:
         origin=(root.resolve().name,),
         left_out=left_out,
     )
+
+
+def _check_inside(picture: Path, class_folder: Path, label: str) -> None:
+    """Raise LabelError if a picture lies in another class's folder, or a split's, within its class folder."""
+    for parent in picture.relative_to(class_folder).parents:
+        if class_named(parent.name) not in (None, label) or parent.name.lower() in SPLITS:
+            raise LabelError(
+                f"{class_folder / parent} lies in a folder of {label} faces; wanted train/angry/ and not angry/train/, "
+                "and no class folder within another; move it, or name it otherwise."
+            )
 
 
 def _splits(folder: Path, depth: int) -> dict[str, Path]:
@@ -139,8 +152,9 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files at any depth, by name; a name with a dot in front is the system's, not a picture."""
-    return sorted(path for path in folder.rglob("*") if not path.name.startswith(".") and not path.is_dir())
+    """Return the files at any depth, by name; what has a dot in front, or lies below it, is the system's."""
+    seen = (path for path in folder.rglob("*") if all(part[0] != "." for part in path.relative_to(folder).parts))
+    return sorted(path for path in seen if not path.is_dir())
 
 
 def _is_picture(path: Path) -> bool:

@@ -3,7 +3,7 @@
 In: a FaceSet, parts with their shares, a seed.  Out: a FaceSet whose splits are those parts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +42,7 @@ def divide(
     seed: int = 0,
     only: str | None = None,
     take: int | None = None,
+    keep: Sequence[str] = (),
 ) -> FaceSet:
     """Divide faces into parts of given shares, each class in the same proportion in every part.
 
@@ -54,6 +55,7 @@ def divide(
         seed: Decides every draw.
         only: Divide the faces of this split alone and drop the others.
         take: First draw so many faces, each class in proportion, and drop the others.
+        keep: Splits whose faces are not divided, and stay splits beside the parts.
 
     Raises:
         DataError: Shares that do not sum to 1, more than MOST_PARTS, a part left without faces, fewer faces than are to
@@ -68,10 +70,17 @@ def divide(
         )
     if len(parts) > MOST_PARTS:
         raise DataError(f"Wanted at most {MOST_PARTS} parts, got {len(parts)}; ask for fewer.")
-    chosen = faces if only is None else faces.split(only)
+    for name in (*keep, *([only] if only else [])):
+        faces.split(name)  # says which there are, where it is none
+    code_of = {name: code for code, name in enumerate(faces.split_names)}
+    kept = [np.flatnonzero(faces.splits == code_of[name]) for name in keep]
+    rows = np.setdiff1d(np.arange(len(faces)), np.concatenate([np.empty(0, np.intp), *kept]))
+    if only is not None:
+        rows = np.flatnonzero(faces.splits == code_of[only])
     random = np.random.default_rng(seed)
     if take is not None:
-        chosen = chosen.take(drawn(chosen.labels, take, random))
+        rows = rows[drawn(faces.labels[rows], take, random)]
+    chosen = faces.take(rows)
     shares = np.array(list(parts.values()))
     groups = chosen.groups if by == "group" else np.arange(len(chosen), dtype=np.int32)
     part_of = _assigned(chosen.labels, groups, shares / shares.sum(), random)
@@ -82,8 +91,16 @@ def divide(
             f"{counted(len(np.unique(groups)), 'group')} are too few; ask for fewer parts or larger shares."
         )
     ordered = np.argsort(part_of, kind="stable")  # so that each part lies in one piece
-    name = f"{faces.name} ({only or 'all of it'}{DIVIDED}"
-    return identified(replace(chosen.take(ordered), name=name, splits=part_of[ordered], split_names=tuple(parts)))
+    made = faces.take(np.concatenate([rows[ordered], *kept]))
+    codes = [np.full(len(rows), code, np.int8) for code, rows in enumerate(kept, len(parts))]
+    return identified(
+        replace(
+            made,
+            name=f"{faces.name} ({only or 'all of it'}{DIVIDED}",
+            splits=np.concatenate([part_of[ordered], *codes]),
+            split_names=(*parts, *keep),
+        )
+    )
 
 
 def undivided(name: str) -> str:

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from mien.errors import ModelError, WeightsError
 from mien.files import sha256
-from mien.weights import fetch
+from mien.weights import fetch, home
 
 Source = Literal["vggface", "vgg16-imagenet"]
 
+VGGFACE_FILES = ("vgg_face_dag.pth", "rcmalli_vggface_tf_notop_vgg16.h5", "rcmalli_vggface_tf_vgg16.h5")
 CONVS = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1", "4_2", "4_3", "5_1", "5_2", "5_3")
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 SHAPES = [(out, before, 3, 3) for out, before in zip(WIDTHS, (3, *WIDTHS[:-1]), strict=True)]
@@ -85,18 +86,17 @@ def read_pretrained(source: Source, file: str | None) -> Pretrained:
 
     Args:
         source: What they were trained on.
-        file: Path of the file; None downloads the one with the pinned SHA-256, where there is one.
+        file: Path of the file; None takes what lies in mien's home, and downloads ImageNet's if it does not.
 
     Raises:
         WeightsError: No such file, not one of the formats, or other names or shapes; the message has the first.
     """
-    if file is None and source == "vggface":
-        raise WeightsError(
-            "VGGFace's weights are not ours to pass on: get vgg_face_dag.pth (Oxford VGG) or keras-vggface's "
-            "rcmalli_vggface_tf_notop_vgg16.h5, and name it with --set start.file=PATH; "
-            "--set start=null trains from scratch."
-        )
-    path = Path(file) if file is not None else fetch(source)
+    if file is not None:
+        path = Path(file)
+    elif source == "vggface":
+        path = _vggface()
+    else:
+        path = fetch(source)
     if not path.is_file():
         raise WeightsError(f"There is no weights file {path}; give the path of one with --set start.file=PATH.")
     format_ = _FORMATS[source]
@@ -110,6 +110,17 @@ def read_pretrained(source: Source, file: str | None) -> Pretrained:
         if name.rpartition(".")[0] not in (*format_.convs, *format_.heads):
             raise WeightsError(f"{path} has {name}, which the VGG16 of {source} has not; is it another network's file?")
     return Pretrained(source, path.name, sha256(path), tuple(convs))
+
+
+def _vggface() -> Path:
+    for name in VGGFACE_FILES:
+        if (home() / name).is_file():
+            return home() / name
+    raise WeightsError(
+        f"VGGFace's weights are not ours to pass on: get {VGGFACE_FILES[0]} (Oxford VGG) or keras-vggface's "
+        f"{VGGFACE_FILES[1]}, and put it into {home()}, or name it with --set start.file=PATH; "
+        "--set start=null trains from scratch."
+    )
 
 
 def terms(source: Source) -> str:

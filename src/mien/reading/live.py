@@ -160,7 +160,10 @@ def _camera_frames(number: int, clock: Callable[[], float]) -> Iterator[Frame]:
     import cv2
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the sentence below says it
-    capture = cv2.VideoCapture(number)
+    try:
+        capture = cv2.VideoCapture(number)
+    except cv2.error:  # no number that a camera can have
+        raise InputError(f"Camera {number} cannot be opened; is it connected, and free?") from None
     try:
         if not capture.isOpened():
             raise InputError(f"Camera {number} cannot be opened; is it connected, and free?")

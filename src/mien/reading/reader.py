@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mien.classifier import Classifier
 from mien.errors import DamagedClip, InputError
 from mien.files import sha256
-from mien.photos import upright_bgr
+from mien.photos import BROKEN, upright_bgr
 from mien.preprocess import crop_face
 from mien.reading.detectors import AUTO, Detection, FaceDetector, OneAtATime, make_detector
 from mien.reading.face_reading import FaceReading, Faces, FrameReading
@@ -342,7 +342,11 @@ def _of_pillow(picture: object) -> NDArray[np.uint8]:
             f"Wanted a path, a numpy array or a picture of Pillow's; got {type(picture).__name__}. "
             "Give several one by one, and anything else that holds pixels as np.asarray(…)."
         )
+    if 0 in picture.size:
+        raise InputError(
+            f"The picture has no pixel ({picture.width} x {picture.height}); give one that shows something."
+        )
     try:
         return upright_bgr(picture)
-    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # it reads its file only now
+    except BROKEN as error:  # it reads its file only now
         raise InputError(f"The picture cannot be read to its end ({error}); copy or download it again.") from error

@@ -91,7 +91,7 @@ def _media_of(path: Path, refused: list[InputError]) -> list[Path]:
         if _is_media(path):
             return [path]
         raise InputError(f"{path} is neither a photo nor a clip; mien reads {_known_suffixes()}.")
-    if not path.is_dir():
+    if not _is_folder(path):
         raise InputError(f"There is no file {path}; check the spelling.")
 
     def closed(error: OSError) -> None:
@@ -111,6 +111,16 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except PermissionError:
         return True
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder that this user may look at."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no folder can have
+        return False
 
 
 def is_clip(path: Path) -> bool:
@@ -130,7 +140,7 @@ def frames(path: Path, *, every_s: float = 0.0, from_s: float = -math.inf) -> Ge
         InputError: The file is missing, empty, a truncated photo, or not what its name says.
         DamagedClip: A clip breaks off or has broken packets; raised after all frames that could be read.
     """
-    if not _is_file(path) and path.is_dir():
+    if _is_folder(path):
         raise InputError(f"{path} is a folder; give its files one by one, or use `mien read {path}`.")
     if is_clip(path):
         check_file(path)

@@ -22,7 +22,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from mien.data.faceset import FaceSet, open_faceset
-from mien.data.split import divide
+from mien.data.split import DIVIDED, divide
 from mien.errors import MienError, StudyError
 from mien.files import check_writable, make_folder, written_beside
 from mien.studies.epochs import epochs_of
@@ -174,12 +174,13 @@ class StudyFolder:
         Of one whose recipe cannot be read it is not known; `standing` says that it is broken.
         """
         for training in trainings:
-            path = self.run_path(training)
-            if _recipe_of(path) not in (None, training.recipe):
-                raise StudyError(
-                    f"{path} was trained by another recipe than study {self.study.name} now says; give another folder "
-                    "with --out, or delete that one."
-                )
+            for epochs in {training.recipe.epochs, *(stage.scaled for stage in training.stages)}:
+                path = self.run_path(training, epochs)
+                if _recipe_of(path) not in (None, training.recipe.model_copy(update={"epochs": epochs})):
+                    raise StudyError(
+                        f"{path} was trained by another recipe than study {self.study.name} now says; give another "
+                        "folder with --out, or delete that one."
+                    )
 
     def state(self, training: Planned) -> str:
         """Return in a few words where a training stands."""
@@ -255,7 +256,7 @@ def begin(
     elif path.exists() and any(path.iterdir() if path.is_dir() else [path]):
         raise StudyError(f"{path} is there and holds no study; give another folder with --out.")
     own = path / "faces.faceset"
-    divided = open_faceset(own) if own.is_dir() else _divided(study, trainings, faces)
+    divided = open_faceset(own) if own.is_dir() else _divided(study, faces)
     for training in trainings:
         check_fit(training.recipe, divided or faces)
     study.check_classes((divided or faces).label_names)
@@ -277,6 +278,7 @@ def _check_same(folder: StudyFolder, study: Study, settings: Settings) -> None:
     was = folder.settings
     for what, before, now in (
         ("study", folder.study.name, study.name),
+        ("data:", folder.study.data, study.data),
         ("FaceSet", was.data_sha256[:12], settings.data_sha256[:12]),
         ("--epochs-scale", was.scale, settings.scale),
         ("--set", " ".join(was.changes) or "nothing", " ".join(settings.changes) or "nothing"),
@@ -285,14 +287,25 @@ def _check_same(folder: StudyFolder, study: Study, settings: Settings) -> None:
             raise StudyError(f"{folder.path} was begun with {what} {before}, and this is {now}; give another --out.")
 
 
-def _divided(study: Study, trainings: Sequence[Planned], faces: FaceSet) -> FaceSet | None:
-    """Return the faces divided as the study says; None if it says nothing, or the splits it needs are there."""
-    needed = {split for t in trainings for split in (t.recipe.data.train, t.recipe.data.validate_on)}
-    if study.data is None or needed <= set(faces.split_names):
+def _divided(study: Study, faces: FaceSet) -> FaceSet | None:
+    """Return the faces divided as the study says; None if it says nothing, or they were divided anew before.
+
+    Splits of the set's makers are no such division, whatever they are called: another share of the faces, by another
+    rule. Those that a table asks for beside the parts stay as they are.
+    """
+    if study.data is None:
         return None
-    available = len(faces.split(study.data.only)) if study.data.only else len(faces)
+    parts = study.data.parts
+    if faces.name.endswith(DIVIDED) and set(parts) <= set(faces.split_names):
+        return None
+    asked = {column.split for table in study.tables for column in table.columns} - {*parts}
+    keep = [name for name in faces.split_names if name in asked and study.data.only is None]
+    if study.data.only is None:
+        available = sum(faces.split_names[code] not in keep for code in faces.splits)
+    else:
+        available = len(faces.split(study.data.only))
     take = None if study.data.take is None else min(study.data.take, available)
-    return divide(faces, study.data.parts, by=study.data.by, only=study.data.only, take=take)
+    return divide(faces, parts, by=study.data.by, only=study.data.only, take=take, keep=keep)
 
 
 def _written(path: Path) -> tuple[Study, Settings]:

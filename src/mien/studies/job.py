@@ -59,15 +59,17 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether it and its stages are there."""
+        """Whether it and its stages are there; a broken one has not finished, and `carry_out` tells what is broken."""
         paths = [self.path, *map(self.stage_path, self.stages)]
-        return all(path.is_dir() and RunFolder(path).finished for path in paths)
+        try:
+            return all(path.is_dir() and RunFolder(path).finished for path in paths)
+        except MienError:
+            return False
 
     @property
     def epochs_left(self) -> int:
         """Epochs that are still to be trained."""
-        done = len(epochs_of(RunFolder(self.path))) if self.path.is_dir() else 0
-        return self.recipe.epochs - done
+        return self.recipe.epochs - len(self._seconds())
 
     def stage_path(self, epochs: int) -> Path:
         """Return the folder of its state after so many epochs."""
@@ -75,9 +77,16 @@ class Job:
 
     def time_left_s(self) -> float | None:
         """Return how long it will take to its end, in seconds: by its own pace, or by what was measured."""
-        own = [epoch.seconds for epoch in epochs_of(RunFolder(self.path))] if self.path.is_dir() else []
+        own = self._seconds()
         pace_s = sum(own) / len(own) if own else self.epoch_s
         return None if pace_s is None else pace_s * self.epochs_left
+
+    def _seconds(self) -> list[float]:
+        """Return how long each finished epoch took; a broken run has none, and `carry_out` tells what is broken."""
+        try:
+            return [epoch.seconds for epoch in epochs_of(RunFolder(self.path))] if self.path.is_dir() else []
+        except MienError:
+            return []
 
     @property
     def problem(self) -> Outcome | None:
@@ -118,7 +127,10 @@ def carry_out(job: Job, watcher: Watcher, clock: Callable[[], float] = time.time
     """
     if job.deadline_s is not None:
         time_left_s = job.time_left_s()
-        if time_left_s is None or clock() + time_left_s > job.deadline_s:
+        # Without teachers it is not known only where the training cannot start, and then it ends at once.
+        if time_left_s is None and job.recipe.teachers:
+            return Outcome.LEFT
+        if time_left_s is not None and clock() + time_left_s > job.deadline_s:
             return Outcome.LEFT
     job.problem_path.unlink(missing_ok=True)
     torch.set_num_threads(job.threads)

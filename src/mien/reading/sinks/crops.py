@@ -64,8 +64,8 @@ class FaceCrops:
         """Return a beginning of its own, also for a.jpg beside a.png, or two folders with an a.jpg each."""
         if source not in self._names:
             stem, number = shortened(Path(source).stem) or "image", 2
-            name = stem
-            while name in self._names.values():
+            name, taken = stem, {name.casefold() for name in self._names.values()}  # macOS and Windows see no case
+            while name.casefold() in taken:
                 name, number = f"{stem}-{number}", number + 1
             self._names[source] = name
         return self._names[source]

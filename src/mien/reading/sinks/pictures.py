@@ -230,10 +230,10 @@ class AnnotatedFolder:
     def _free_target(self, source: Path) -> Path:
         """Return a name of its own, also for a.jpg beside a.png, or two folders with an a.jpg each."""
         suffix = ".mp4" if is_clip(source) else ".jpg"
-        taken = {target for _, target in self._targets.values()}
+        taken = {target.name.casefold() for _, target in self._targets.values()}  # macOS and Windows see no case
         stem = shortened(source.stem)
         target, number = self._folder / f"{stem}{suffix}", 2
-        while target in taken:
+        while target.name.casefold() in taken:
             target, number = self._folder / f"{stem}-{number}{suffix}", number + 1
         return target
 
