@@ -529,7 +529,7 @@ def test_recipes_are_listed(mien: Mien) -> None:
         (["export", "mien-s", "--out", "x.onnx", "--int8"], "name their FaceSet with --data"),
         (["export", "mien-z", "--out", "x.onnx", "--int8", "--data", "faces"], "There is no model 'mien-z'"),
         (["export", "mien-s", "--out", "x.csv", "--int8", "--data", "faces"], "its name must end in .onnx"),
-        (["read", "x" * 300 + ".jpg"], "File name too long"),
+        (["read", "x" * 300 + ".jpg"], "check the spelling"),
         (["data", "describe", "faces", "--sheet", "sheet.txt"], "must end in .png"),
         (["models", "mien-z"], "There is no model 'mien-z'; did you mean mien-s"),
         (["models", "--nosuch"], "No such option: --nosuch. Try `mien models -h`."),
