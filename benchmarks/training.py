@@ -6,8 +6,8 @@
 - usual: a Dataset of PIL pictures with a transform for each, a DataLoader with two workers, fp32, contiguous.
 - ceiling: the same network and optimiser on one batch that lies in memory, no augmentation, at mien's precision.
 - of ceiling: mien's share of it.
-- of bf16: the share of this machine's own rate for a bf16 product of 2048 x 2048 matrices that mien's
-  multiply-accumulates come to (forward once, backward twice).
+- of matmul: the share of this machine's own rate for a product of 2048 x 2048 matrices, in bf16 where the processor has
+  instructions for it, that mien's multiply-accumulates come to (forward once, backward twice).
 
 The three are measured in turn, several times over, each in a process of its own, since `train` tunes the allocator of
 the process it runs in; medians are printed. Run it on a quiet machine.
@@ -87,7 +87,7 @@ def usual(faceset: Path, recipe: Recipe) -> float:
     """Return faces/s of the usual way."""
     learn = open_faceset(faceset).split("Training")
     dataset = PictureDataset(learn.take(slice(0, FACES)), recipe)
-    loader = DataLoader(dataset, recipe.batch_size, shuffle=True, num_workers=2)
+    loader = DataLoader(dataset, recipe.batch_size, shuffle=True, num_workers=2, multiprocessing_context="fork")
     return _faces_per_s(recipe, loader, bf16=False, channels_last=False)
 
 
@@ -101,9 +101,9 @@ def ceiling(faceset: Path, recipe: Recipe) -> float:
     return _faces_per_s(recipe, batches, bf16=native_bf16(), channels_last=True)
 
 
-def bf16_macs_per_s() -> float:
-    """Return multiply-accumulates/s of large bf16 products."""
-    a, b = (torch.randn(2048, 2048, dtype=torch.bfloat16) for _ in range(2))
+def matmul_rate() -> float:
+    """Return multiply-accumulates/s of large products; bf16 without its instructions would take minutes."""
+    a, b = (torch.randn(2048, 2048, dtype=torch.bfloat16 if native_bf16() else torch.float32) for _ in range(2))
     a @ b
     started = time.perf_counter()
     for _ in range(10):
@@ -139,7 +139,7 @@ def _apart(way: Callable[..., float], *arguments: object) -> float:
 def main(faceset: Path, names: list[str], number_of_rounds: int) -> None:
     """Measure each recipe and print the table."""
     console = Console()
-    table = Table(Column("recipe", no_wrap=True), "mien", "usual", "times usual", "ceiling", "of ceiling", "of bf16")
+    table = Table(Column("recipe", no_wrap=True), "mien", "usual", "times usual", "ceiling", "of ceiling", "of matmul")
     precision = "bf16" if native_bf16() else "fp32"
     table.title = f"faces/s, medians of {number_of_rounds}, {torch.get_num_threads()} threads, {precision}"
     for name in names:
@@ -147,7 +147,7 @@ def main(faceset: Path, names: list[str], number_of_rounds: int) -> None:
         rounds: list[list[float]] = []
         for number in range(number_of_rounds):
             console.print(f"{name}, round {number + 1} of {number_of_rounds} …")
-            rounds.append([*(_apart(way, faceset, recipe) for way in (mien, usual, ceiling)), _apart(bf16_macs_per_s)])
+            rounds.append([*(_apart(way, faceset, recipe) for way in (mien, usual, ceiling)), _apart(matmul_rate)])
         ours, theirs, most, matrices = (statistics.median(column) for column in zip(*rounds, strict=True))
         layers = layers_of(recipe.network, channels=1, classes=7, view_px=recipe.input.view_px)
         share = 3 * sum(layer.macs for layer in layers) * ours / matrices

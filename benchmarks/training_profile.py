@@ -21,6 +21,7 @@ from mien.data.faceset import open_faceset
 from mien.models.registry import build
 from mien.training.batches import TrainingBatches
 from mien.training.environment import native_bf16
+from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
 from mien.training.optimiser import make_optimiser
 from mien.training.recipe_files import load_recipe
@@ -44,6 +45,7 @@ def kind_of(operator: str) -> str:
 
 
 def main() -> None:
+    keep_freed_memory()  # as a training does
     faces = open_faceset(Path(sys.argv[1])).split("Training").take(slice(0, 256 * (STEPS + 2)))
     columns: dict[str, Counter[str]] = {}
     for name in sys.argv[2:] or ["mien-s"]:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from mien.data.faceset import FaceSet, make_faceset, open_faceset
@@ -38,12 +39,16 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fer2013_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real FER2013 with its votes, prepared once; skips as `shared` does."""
+def fer2013_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The real FER2013 with its votes, prepared once for all processes that test; skips as `shared` does."""
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data, which is not at {SHARED}")
-    folder = tmp_path_factory.mktemp("real") / "fer2013.faceset"
-    read_fer2013(SHARED / "fer2013" / "fer2013.csv.gz", votes=SHARED / "fer2013" / "fer2013new.csv").save(folder)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "fer2013.faceset"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            files = SHARED / "fer2013"
+            read_fer2013(files / "fer2013.csv.gz", votes=files / "fer2013new.csv").save(folder)
     return folder
 
 

@@ -23,6 +23,7 @@ def cluster() -> Iterator[None]:
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,
+        _system_config={"worker_niceness": 0},  # else the tests beside it leave its workers no processor
     )
     yield
     ray.shutdown()

@@ -432,6 +432,16 @@ def test_a_labelled_frame_without_a_crop_is_left_out_and_a_video_without_a_folde
         read(root)
 
 
+def test_aff_wild2s_other_annotations_are_not_mistaken_for_expressions(tmp_path: Path) -> None:
+    root = tree(tmp_path, FORMATS["affwild2"].example)
+    expressions = read(root)
+    for challenge in ("AU_Detection_Challenge", "VA_Estimation_Challenge"):
+        other = root / "annotations" / challenge / "Train_Set" / "video1.txt"
+        other.parent.mkdir(parents=True)
+        other.write_text("valence,arousal\n0.1,0.2\n")
+    assert read(root).faces.sha256 == expressions.faces.sha256
+
+
 def test_aligned_crops_are_not_mistaken_for_whole_frames(tmp_path: Path) -> None:
     root = tree(tmp_path, FORMATS["affwild2"].example)
     crops = read(root)

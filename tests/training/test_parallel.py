@@ -6,7 +6,6 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,18 +22,11 @@ from mien.training.callbacks import EpochOrder
 from mien.training.parallel import Parallel, SameStart, check_agreement
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
+from mien.training.train import train
 from tests.conftest import PLAIN, ROOT, TINY
 
 RECIPE = load_recipe("mien-s", TINY)
 SETTINGS = [*TINY, "epochs=8", "batch_size=36"]
-
-
-def _command(faceset_folder: Path, out: Path, *more: str, settings: Sequence[str] = SETTINGS) -> list[str]:
-    words = [word for setting in settings for word in ("--set", setting)]
-    return [sys.executable, "-m", "mien", "train", "mien-s", "--data", str(faceset_folder), "--out", str(out)] + [
-        *words,
-        *more,
-    ]
 
 
 def _environment() -> dict[str, str]:
@@ -63,10 +55,11 @@ def test_each_process_learns_from_its_part_of_every_batch(faceset: FaceSet) -> N
 def test_two_processes_learn_what_one_does_and_end_with_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
     """`check_agreement` would end the run with an error if theirs differed; the last test shows that it can."""
     settings = [*PLAIN, "batch_size=36", "epochs=2"]
-    for more in ([], ["--devices", "2"]):
-        command = _command(faceset_folder, tmp_path, *more, settings=settings)
-        done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    train(load_recipe("mien-s", settings), data=faceset_folder, out=tmp_path)
+    command = [sys.executable, "-m", "mien", "train", "mien-s", "--data", str(faceset_folder), "--out", str(tmp_path)]
+    command += ["--devices", "2", *(word for setting in settings for word in ("--set", setting))]
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-001", "tiny-002"], "only the leader keeps a run"
     one, two = (RunFolder(tmp_path / name) for name in ("tiny-001", "tiny-002"))
     assert len(two.metrics()) == 2

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from mien.data.faceset import FaceSet
 from mien.errors import DataError, RecipeError, TrainingError
@@ -114,6 +113,8 @@ def cross_fit(run: RunFolder, learn: FaceSet, data: Path, watcher: Watcher) -> N
 
 def deal(faces: FaceSet, folds: int, seed: int) -> NDArray[np.int8]:
     """Return the fold of each face, (N,): groups kept together, classes spread evenly."""
+    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds to import
+
     fold_of = np.empty(len(faces), np.int8)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, held_out) in enumerate(splitter.split(faces.labels, faces.labels, faces.groups)):

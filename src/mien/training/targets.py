@@ -5,7 +5,6 @@ In: the training faces, and what teachers answered for them.  Out: (N, K) shares
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from mien.data.faceset import FaceSet
 from mien.data.votes import vote_distribution
@@ -46,6 +45,8 @@ def label_given_votes(faces: FaceSet) -> NDArray[np.float32]:
     Raises:
         DataError: The faces have no votes.
     """
+    from sklearn.linear_model import LogisticRegression  # takes seconds to import
+
     classes = len(faces.label_names)
     shares = vote_shares(faces)
     model = LogisticRegression(max_iter=1000).fit(shares, faces.labels)
