@@ -7,6 +7,7 @@ Source: Goodfellow et al. 2013, "Challenges in representation learning"; Barsoum
 import csv
 import gzip
 import io
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from mien.words import counted
 
 FACE_PX = 48
 SPLITS = ("Training", "PublicTest", "PrivateTest")
+UNREAD = "string or file could not be read to its end"  # what NumPy says of text that is no number
 
 
 def read_fer2013(path: Path, *, votes: Path | None = None, progress: Progress = lambda share: None) -> FaceSet:
@@ -49,7 +51,8 @@ def read_fer2013(path: Path, *, votes: Path | None = None, progress: Progress = 
     faces: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     splits: list[int] = []
-    with _opened(path, progress) as text:
+    with _opened(path, progress) as text, warnings.catch_warnings():
+        warnings.filterwarnings("error", UNREAD)  # an older NumPy only warns
         rows = columns(text, path, ("emotion", "pixels", "Usage"))
         for line, (emotion, pixels, usage) in rows:
             faces.append(_face(pixels, path, line))
@@ -113,8 +116,8 @@ def _csv_in_zip(archive: zipfile.ZipFile, path: Path) -> IO[bytes]:
 
 def _face(pixels: str, path: Path, line: int) -> NDArray[np.uint8]:
     try:
-        values = np.array(pixels.split(), np.int32)
-    except (ValueError, OverflowError):
+        values = np.fromstring(pixels, np.int64, sep=" ")  # several times as fast as through a list
+    except (ValueError, DeprecationWarning):
         raise DataError(f"{path}:{line}: the pixels are not all whole numbers; wanted 2,304 of 0-255.") from None
     if len(values) != FACE_PX * FACE_PX:
         raise DataError(
