@@ -30,7 +30,8 @@ from mien.reading.live import Newest
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
 from mien.reading.sources import Frame, frames
-from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import TorchClassifier
 from mien.weights import DEFAULT_MODEL, PINNED, bundled_models
 from tests.conftest import CLIP_TIMES_MS, TINY, write_long_clip
 

@@ -17,7 +17,8 @@ from mien.export.int8 import export_int8
 from mien.export.onnx import export
 from mien.labels import EIGHT_EXPRESSIONS, FERPLUS_COLUMNS, expression_named
 from mien.training.recipe_files import load_recipe
-from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import TorchClassifier
 from mien.training.train import train
 from tests.conftest import TINY, drawn_faceset
 

@@ -15,7 +15,7 @@ from mien.models.exported import exported_weights, fill_from_exported
 from mien.models.registry import build
 from mien.preprocess import network_input
 from mien.training.recipe_files import load_recipe
-from mien.training.run_folder import network_logits
+from mien.training.torch_classifier import network_logits
 from mien.training.train import train
 from tests.conftest import TINY
 

@@ -16,7 +16,8 @@ from mien.training.batches import Batch
 from mien.training.distillation import deal
 from mien.training.module import TrainingModule
 from mien.training.recipe_files import load_recipe
-from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import TorchClassifier
 from mien.training.train import resume, train
 from mien.training.watcher import StepProgress, Watcher
 from tests.conftest import TINY, drawn_faceset

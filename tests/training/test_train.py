@@ -22,7 +22,8 @@ from mien.training.module import TrainingModule
 from mien.training.optimiser import MuonAndSGD, rate
 from mien.training.recipe import AugmentationSection, ScheduleSection
 from mien.training.recipe_files import load_recipe
-from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import TorchClassifier
 from mien.training.train import resume, train, train_at
 from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 from tests.conftest import PLAIN, TINY, drawn_faceset
@@ -112,7 +113,7 @@ def test_predictions_are_what_the_final_weights_give(
     logits, labels = tiny_run.predictions()
     faces = open_faceset(faceset_folder).split("PublicTest")
     np.testing.assert_array_equal(labels, faces.labels)
-    monkeypatch.setattr("mien.training.run_folder.BATCH", 8)
+    monkeypatch.setattr("mien.training.torch_classifier.BATCH", 8)
     np.testing.assert_allclose(logits, TorchClassifier(tiny_run).logits(np.asarray(faces.faces_u8)), atol=1e-5)
 
 

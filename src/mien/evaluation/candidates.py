@@ -20,7 +20,8 @@ from mien.errors import DataError, ModelError
 from mien.evaluation.foreign import ForeignModel
 from mien.files import sha256
 from mien.preprocess import InputSpec
-from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import TorchClassifier
 from mien.training.yaml_files import is_yaml
 from mien.weights import bundled_models
 

@@ -19,7 +19,8 @@ from mien.errors import ExportError, OutputError
 from mien.files import check_writable, written_beside
 from mien.preprocess import InputSpec, network_input
 from mien.training.calibration import calibrate
-from mien.training.run_folder import RunFolder, network_logits
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import network_logits
 from mien.words import counted
 
 PARITY_FACES = 256

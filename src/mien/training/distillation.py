@@ -24,7 +24,8 @@ from mien.training.begin import begin, threads_of
 from mien.training.fit import fit
 from mien.training.recipe import Recipe
 from mien.training.recipe_files import load_recipe
-from mien.training.run_folder import RunFolder, TorchClassifier
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import TorchClassifier
 from mien.training.watcher import Watcher
 from mien.words import counted
 

@@ -22,7 +22,8 @@ from mien.models.registry import StartsFromData, build
 from mien.preprocess import InputSpec, network_input
 from mien.training.batches import generator
 from mien.training.recipe import Recipe
-from mien.training.run_folder import RunFolder, network_logits
+from mien.training.run_folder import RunFolder
+from mien.training.torch_classifier import network_logits
 
 SCRATCH = "scratch"
 MEAN_FACES = 2048  # of which the means before folded norms are taken

@@ -24,9 +24,10 @@ from mien.training.memory import keep_freed_memory
 from mien.training.module import TrainingModule
 from mien.training.parallel import ONE_PROCESS, Parallel, SameStart, check_agreement, part
 from mien.training.recipe import Recipe
-from mien.training.run_folder import RunFolder, network_logits
+from mien.training.run_folder import RunFolder
 from mien.training.stopping import LastCheckpoint, StopEarly, StopOnInterrupt
 from mien.training.targets import make_targets, vote_shares
+from mien.training.torch_classifier import network_logits
 from mien.training.trackers import Tracker, open_trackers
 from mien.training.watcher import Watcher
 from mien.words import counted

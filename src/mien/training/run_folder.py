@@ -29,18 +29,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mien.card import NOT_STATED, Calibration, ModelCard, Provenance, Score
-from mien.classifier import softmax
 from mien.errors import DataError, TrainingError
 from mien.files import written_beside
 from mien.labels import EIGHT_EXPRESSIONS, expression_named
 from mien.models.registry import build
 from mien.models.summary import layers_of
-from mien.preprocess import network_input
 from mien.training.calibration import calibrate
 from mien.training.recipe import Recipe
 from mien.training.recipe_files import load_recipe
 
-BATCH = 256  # faces that are asked at once
 LOCK = ".lock"
 LOOK_S = 1.0  # a look at whether a folder is locked takes the lock for a moment, which a training waits for
 
@@ -345,31 +342,3 @@ class OneHead(nn.Module):
         """Return that head's logits alone, (N, columns)."""
         logits: Tensor = self.network(x)[:, self._columns]
         return logits
-
-
-class TorchClassifier:
-    """A finished run, ready to be asked, with the same two methods as `mien.classifier.Classifier`.
-
-    Attributes:
-        card: What the exported model would say of itself.
-    """
-
-    def __init__(self, run: RunFolder) -> None:
-        self.card = run.card()
-        self._network = run.network()
-
-    def logits(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the network's raw outputs, (N, labels) float32, in single precision."""
-        return network_logits(self._network, network_input(faces_u8, self.card.input))
-
-    def probabilities(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return calibrated probabilities, (N, labels) float32, rows summing to 1."""
-        assert self.card.calibration is not None
-        return softmax(self.logits(faces_u8), self.card.calibration.temperature)
-
-
-def network_logits(network: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a network's outputs for (N, C, H, W) inputs, in single precision and evaluation mode."""
-    with torch.inference_mode():
-        outputs = [network.eval()(torch.from_numpy(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
-    return np.concatenate([output.numpy() for output in outputs])
