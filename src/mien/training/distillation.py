@@ -114,7 +114,7 @@ def cross_fit(run: RunFolder, learn: FaceSet, data: Path, watcher: Watcher) -> N
 
 def deal(faces: FaceSet, folds: int, seed: int) -> NDArray[np.int8]:
     """Return the fold of each face, (N,): groups kept together, classes spread evenly."""
-    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds to import
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second to import
 
     fold_of = np.empty(len(faces), np.int8)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

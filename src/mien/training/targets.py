@@ -45,7 +45,7 @@ def label_given_votes(faces: FaceSet) -> NDArray[np.float32]:
     Raises:
         DataError: The faces have no votes.
     """
-    from sklearn.linear_model import LogisticRegression  # takes seconds to import
+    from sklearn.linear_model import LogisticRegression  # takes a second to import
 
     classes = len(faces.label_names)
     shares = vote_shares(faces)
