@@ -34,9 +34,10 @@ from rich.table import Column, Table
 
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import PRIVATE_TEST, is_private_test
 from mien.errors import DataError, MienError, ModelError
 from mien.evaluation.metrics import Evaluation, score
-from mien.evaluation.private_log import PRIVATE_TEST, check_log, log_look
+from mien.evaluation.private_log import check_log, log_look
 from mien.files import sha256
 from mien.labels import expression_named
 from mien.preprocess import InputSpec
@@ -196,7 +197,7 @@ def judge(contender: Contender, peer: Peer, faces: FaceSet, split: str, work: Pa
         split=split,
         views=1,
     )
-    if split == PRIVATE_TEST:
+    if is_private_test(faces.name, split):
         provenance = Classifier(contender.arguments[0]).card.provenance if contender.kind == "mien" else None
         log_look(contender.evaluation, provenance, model_sha256=sha256(Path(peer.about["weights"])))
 
@@ -296,16 +297,17 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     split = arguments.split
-    if split == PRIVATE_TEST and not arguments.i_know:
-        raise DataError(f"Comparing on {PRIVATE_TEST} amounts to choosing by it; say --i-know: each look is logged.")
     if arguments.install and not arguments.envs:
         raise DataError("--install makes environments in a folder; name it with --envs.")
     everything = open_faceset(arguments.faceset)
+    private = is_private_test(everything.name, split)
+    if private and not arguments.i_know:
+        raise DataError(f"Comparing on {PRIVATE_TEST} amounts to choosing by it; say --i-know: each look is logged.")
     everything.check_fits(CROP, "The comparison")
     faces = everything.split(split)
     for file in arguments.models:
         Classifier(file)  # a wrong one is said now, and not after an hour
-    if split == PRIVATE_TEST:
+    if private:
         check_log()
     if arguments.install:
         install(arguments.envs, arguments.constraint)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.data.faceset import open_faceset
+from mien.data.split import divide
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.private_log import COLUMNS
 from mien.export import int8
@@ -141,6 +143,9 @@ def test_looking_at_privatetest_takes_a_word_and_is_logged(faceset_folder: Path,
     done = run("peers.py", faceset_folder, "--split", "PrivateTest", cwd=tmp_path)
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
     assert "say --i-know: each look is logged" in done.stderr
+    divide(open_faceset(faceset_folder), {"a": 0.5, "b": 0.5}, only="PrivateTest").save(tmp_path / "part.faceset")
+    done = run("peers.py", tmp_path / "part.faceset", "--split", "a", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, ""), "a part of it is no better"
     done = run("peers.py", faceset_folder, "--split", "PrivateTest", "--i-know", "--rounds", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     header, *looks = (tmp_path / "results" / "private_test_log.csv").read_text().splitlines()

@@ -46,6 +46,8 @@ def test_a_run_and_its_exported_file_score_alike(tiny_run: RunFolder, tiny_file:
     assert of_run.evaluation.accuracy == pytest.approx(tiny_run.card().score.accuracy)
     assert of_run.evaluation.n == 35
     assert of_run.evaluation.confidence.sure is not None
+    assert of_run.fitted_here
+    assert not _evaluated(tiny_run.path, data=faceset_folder, split="Training").models[0].fitted_here
     assert of_run.learning_curve is not None
     assert of_run.learning_curve.validation_accuracy[-1] == pytest.approx(of_run.evaluation.accuracy, abs=1e-4)
     assert of_file.learning_curve is None

@@ -18,7 +18,6 @@ from mien.evaluation.foreign import ForeignModel, count_macs, count_parameters
 from mien.labels import EXPRESSIONS
 from mien.weights import bundled_models
 
-RANDOM = np.random.default_rng(0)
 ANYTHING = {
     "model": "peer.onnx",
     "input": {"size": 24, "colour": "grey", "layout": "nchw"},
@@ -63,7 +62,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def test_grey_faces_are_resized_and_scaled(tmp_path: Path, layout: str) -> None:
     _write(tmp_path, channels_last=layout == "nhwc")
     path = _describe(tmp_path, input={"size": 24, "colour": "grey", "scale": [-1, 1], "layout": layout})
-    faces = RANDOM.integers(0, 256, (3, 48, 48), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
     small = np.stack([cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA) for face in faces])
     means = (small / 127.5 - 1).mean((1, 2))
     expected = _softmax(means[:, None] * (np.arange(7) % 5 - 2))
@@ -75,7 +74,7 @@ def test_colours_come_in_the_order_that_is_asked_for(tmp_path: Path, colour: str
     _write(tmp_path, channels_last=True, channels=3)
     mean, std = [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]
     wanted = {"size": 24, "colour": colour, "mean": mean, "std": std, "layout": "nhwc"}
-    faces = RANDOM.integers(0, 256, (2, 24, 24, 3), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), np.uint8)
     means = ((faces[..., order] / 255).mean((1, 2)) - mean) / std
     expected = _softmax(means @ (np.arange(21).reshape(3, 7) % 5 - 2))
     found = ForeignModel(_describe(tmp_path, input=wanted)).probabilities(faces)
@@ -85,7 +84,7 @@ def test_colours_come_in_the_order_that_is_asked_for(tmp_path: Path, colour: str
 def test_grey_faces_become_colour_and_one_at_a_time_is_enough(tmp_path: Path) -> None:
     _write(tmp_path, channels_last=False, channels=3, batch=1)
     path = _describe(tmp_path, input={"size": 24, "colour": "rgb", "layout": "nchw"})
-    faces = RANDOM.integers(0, 256, (3, 24, 24), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (3, 24, 24), np.uint8)
     means = np.repeat((faces / 255).mean((1, 2))[:, None], 3, axis=1)
     expected = _softmax(means @ (np.arange(21).reshape(3, 7) % 5 - 2))
     np.testing.assert_allclose(ForeignModel(path).probabilities(faces), expected, atol=1e-5)
@@ -222,7 +221,7 @@ def test_probabilities_are_not_made_softer_still(tmp_path: Path) -> None:
     model.graph.node[1].output[0] = "logits"
     model.graph.node.append(helper.make_node("Softmax", ["logits"], ["y"]))
     onnx.save(model, tmp_path / "peer.onnx")
-    faces = RANDOM.integers(0, 256, (3, 24, 24), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (3, 24, 24), np.uint8)
     found = ForeignModel(_describe(tmp_path, outputs="probabilities")).probabilities(faces)
     np.testing.assert_allclose(found, _softmax((faces / 255).mean((1, 2))[:, None] * (np.arange(7) % 5 - 2)), atol=1e-5)
     with pytest.raises(ModelError, match="gives probabilities; say `outputs: probabilities`"):

@@ -17,7 +17,7 @@ from mien.evaluation.evaluate import Judged, evaluate
 from mien.evaluation.report.drawing import Drawing
 from mien.evaluation.report.figures import draw_all
 from mien.evaluation.report.gallery import FACES_A_ROW, choose_faces
-from mien.evaluation.report.page import points, render
+from mien.evaluation.report.page import NBSP, large, points, render
 from mien.evaluation.report.write import check_folder, write_report
 from mien.evaluation.results import Results, read_results
 from mien.evaluation.stress import CONDITIONS
@@ -134,6 +134,15 @@ def test_the_verdict_comes_first(judged: Judged) -> None:
 @pytest.mark.parametrize(("gain", "said"), [(0.0134, "+1.3"), (-0.0134, "−1.3"), (-0.0001, "+0.0")])
 def test_a_difference_of_nothing_has_no_minus(gain: float, said: str) -> None:
     assert points(gain) == said
+
+
+def test_a_large_number_has_three_digits() -> None:
+    assert [large(value) for value in (999.4, 999_400, 999_600, 2_090_240)] == [
+        "999",
+        f"999{NBSP}k",
+        f"1{NBSP}M",
+        f"2.09{NBSP}M",
+    ]
 
 
 def test_every_figure_says_its_n(report: Path) -> None:

@@ -46,5 +46,7 @@ def test_probabilities_are_averaged_over_the_views(tiny_run: RunFolder, faceset:
     by_hand = [ask(view) for view in views(np.asarray(faces.faces_u8), tiny_run.card().input, 10)]
     ten = predict(candidate, faces, 10, lambda what, share: None)
     np.testing.assert_allclose(ten, np.mean(by_hand, axis=0), atol=1e-6)
-    judged = evaluate([str(tiny_run.path)], data=faceset_folder, split="PublicTest", view_count=2)
-    assert judged.results.setting.views == 2
+    assert np.abs(ten - ask(np.asarray(faces.faces_u8))).max() > 1e-3
+    judged = evaluate([str(tiny_run.path)], data=faceset_folder, split="PublicTest", view_count=10)
+    assert judged.results.setting.views == 10
+    np.testing.assert_allclose(judged.probabilities[tiny_run.path.name], ten, atol=1e-6)

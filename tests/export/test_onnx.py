@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+from mien.card import METADATA_KEY
 from mien.classifier import Classifier
 from mien.data.faceset import FaceSet, open_faceset
 from mien.data.ferplus import by_majority
+from mien.data.split import DIVIDED
 from mien.errors import DataError, ExportError, OutputError, TrainingError
 from mien.export import int8
 from mien.export import onnx as onnx_export
@@ -95,6 +98,12 @@ def test_the_second_head_is_a_model_of_its_own(tmp_path: Path, monkeypatch: pyte
     found = export_int8(str(tmp_path / "votes.onnx"), tmp_path / "votes-int8.onnx", data=tmp_path / "ferplus.faceset")
     assert (found.n, found.fp32) == (35, pytest.approx(right.mean()))
     assert Classifier(tmp_path / "votes-int8.onnx").card.score.split == exported.card.score.split
+    graph, made = onnx.load(tmp_path / "votes.onnx"), exported.card.provenance
+    of_divided = replace(exported.card, provenance=replace(made, data=f"{made.data} (all of it{DIVIDED}"))
+    onnx.helper.set_model_props(graph, {METADATA_KEY: of_divided.to_json()})
+    onnx.save(graph, tmp_path / "divided.onnx")
+    with pytest.raises(DataError, match=r"scored on FER\+ \(all of it divided anew\)"):
+        export_int8(str(tmp_path / "divided.onnx"), tmp_path / "x.onnx", data=tmp_path / "ferplus.faceset")
 
 
 def test_a_run_without_a_second_head(tiny_run: RunFolder, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from matplotlib.figure import Figure
 from mien.data.faceset import FaceSet, open_faceset
 from mien.evaluation.comparison import compare, newcombe
 from mien.evaluation.evaluate import evaluate
+from mien.evaluation.metrics import score
 from mien.evaluation.report.drawing import SIZE_IN, dash_of
 from mien.studies import compare as study_compare
-from mien.studies.compare import make_report
+from mien.studies.compare import make_report, value_of
 from mien.studies.compared import Cell, ComparedRow, ComparedTable, Curve, Report
 from mien.studies.engine import LocalEngine
 from mien.studies.folder import StudyFolder, begin
@@ -34,9 +36,9 @@ from mien.studies.study import Column, Study
 from mien.training.run_folder import RunFolder
 
 CLASSES = [
-    {"name": name, "of": name, "printed": ["0.50", "0.50", "0.50", 5]}
-    for name in ("angry", "disgust", "macro", "weighted")
+    {"name": name, "of": name, "printed": ["0.50", "0.50", "0.50", 5]} for name in ("angry", "macro", "weighted")
 ]
+ROUGHLY = {"name": "disgust", "of": "disgust", "printed": ["0.50", "0.50", "0.50", "about 5"]}
 BY_CLASS = {
     "title": "Table 2",
     "header": ["Class"],
@@ -46,7 +48,7 @@ BY_CLASS = {
         {"name": "F1", "measure": "f1", "run": "fast", "n": 35},
         {"name": "Support", "measure": "support", "run": "fast", "compare": False},
     ],
-    "rows": [*CLASSES, {"name": "Accuracy", "of": "accuracy", "printed": [None, None, "0.50", 35]}],
+    "rows": [*CLASSES, ROUGHLY, {"name": "Accuracy", "of": "accuracy", "printed": [None, None, "0.50", 35]}],
 }
 
 
@@ -151,6 +153,16 @@ def test_a_table_of_classes_is_that_of_the_run(
     assert (recall.low, recall.high) == pytest.approx(newcombe(angry.recall, angry.support, 0.5, 5)), "of 5, as printed"
     assert cells["angry"][0].low is None, "of a precision the paper does not say how many faces were called so"
     assert cells["angry"][3].difference is None
+    assert cells["disgust"][3].printed == "about 5"
+
+
+def test_a_class_without_a_face_has_no_recall() -> None:
+    labels = np.array([0, 0, 1])
+    found = score(np.eye(3)[labels], labels, ("a", "b", "c"), model="m", data="d", split="s", views=1)
+    recall, support = Column(name="R", measure="recall"), Column(name="S", measure="support")
+    asked = [value_of(SimpleNamespace(evaluation=found), recall, of) for of in ("a", "c")]
+    assert asked == [1.0, None]
+    assert value_of(SimpleNamespace(evaluation=found), support, "c") == 0
 
 
 def test_what_is_not_the_papers_is_said_and_scaled_numbers_are_marked_everywhere(

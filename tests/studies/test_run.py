@@ -249,6 +249,22 @@ def test_what_is_measured_is_a_step_at_full_size(
     assert measured[0].optimiser.muon_lr == measured[0].optimiser.lr < 1e-5
 
 
+def test_what_cannot_be_measured_leaves_the_others_their_time(
+    make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def took(path: Path, recipe: Recipe, **how: Any) -> None:
+        if recipe.batch_size == 64:
+            raise RuntimeError("out of memory")
+        how["watcher"].steps_s.append(1.0)
+
+    monkeypatch.setattr("mien.studies.estimate.train_at", took)
+    variants = {"fast": {"set": {"batch_size": 64}}, "other": {"set": {"batch_size": 35}}}
+    folder = begin(tmp_path / "s", make_study(variants=variants, tables=[], comparisons=[]), data=faceset_folder)
+    failing, other = timed(folder.jobs(1), measure_s=1.0)
+    assert failing.epoch_s is None
+    assert other.epoch_s
+
+
 def test_ctrl_c_ends_all_of_the_measuring(
     make_study: Callable[..., Study], faceset_folder: Path, tmp_path: Path
 ) -> None:

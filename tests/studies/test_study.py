@@ -85,6 +85,9 @@ def _table(printed: str, measure: str) -> dict[str, object]:
     return {"title": "T", "columns": columns, "rows": rows}
 
 
+ANGRY = {"name": "angry", "of": "angry", "run": "fast", "printed": "0.5"}
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -97,6 +100,11 @@ def _table(printed: str, measure: str) -> dict[str, object]:
         ),
         ({"tables": [_table("n/a", "accuracy")]}, "'n/a' is no number to compare with"),
         ({"tables": [_table("63,4 %", "accuracy")]}, "is no number"),
+        (
+            {"tables": [_table("64.42", "accuracy")]},
+            r"'64.42' is above 1, the most that accuracy can be; is it 64.42%\?",
+        ),
+        ({"tables": [{**_table("0.5", "accuracy"), "rows": [ANGRY]}]}, "of a class, .* its recall"),
         ({"seeds": [1, 1]}, "each once"),
         ({"variants": {"slow": {}, "fast": {}, "a/b": {}}}, "cannot be a folder's name"),
         ({"variants": {"slow": {}, "fast": {}, "../x": {}}}, "cannot be a folder's name"),

@@ -8,11 +8,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from mien.data.faceset import identified
+from mien.data.faceset import FaceSet, identified
 from mien.errors import MienError
 from mien.export.onnx import export
 from mien.labels import FERPLUS_COLUMNS
+from mien.preprocess import InputSpec, network_input
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.train import resume, train
@@ -34,6 +36,24 @@ def test_a_run_goes_on_with_the_weights_of_another(tiny_run: RunFolder, faceset_
     assert start.startswith("tiny, trained on drawn (checkpoint's SHA-256 ")
     again = train(load_recipe("mien-s", [*STILL, f"start.run={run.path}"]), data=faceset_folder, out=tmp_path)
     assert again.card().provenance.start.endswith(f"which started from {start}")
+
+
+@pytest.mark.parametrize(("mean_image", "shown"), [("false", 0), ("true", 140)])
+def test_a_plain_network_is_shown_faces_only_for_their_mean(
+    faceset: FaceSet, faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mean_image: str, shown: int
+) -> None:
+    """As floats, all faces of a large set need more memory than there is."""
+    sizes: list[int] = []
+
+    def heard(faces_u8: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
+        sizes.append(len(faces_u8))
+        return network_input(faces_u8, spec)
+
+    monkeypatch.setattr("mien.training.first_weights.network_input", heard)
+    network = f"network={{mean_image: {mean_image}, convs: [{{out: 4, kernel: 3}}], affines: []}}"
+    train(load_recipe("mien-s", [*STILL, network]), data=faceset_folder, out=tmp_path)
+    assert len(faceset.split("Training")) == 140
+    assert sizes == [shown]
 
 
 def test_of_other_classes_the_outputs_that_both_have_are_taken_over(tiny_run: RunFolder, tmp_path: Path) -> None:

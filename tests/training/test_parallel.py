@@ -52,6 +52,15 @@ def test_each_process_learns_from_its_part_of_every_batch(faceset: FaceSet) -> N
     assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
 
 
+def test_a_training_ends_with_the_question_whether_all_agree(
+    faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[nn.Module] = []
+    monkeypatch.setattr("mien.training.fit.check_agreement", lambda trainer, network: asked.append(network))
+    train(load_recipe("mien-s", [*TINY, "epochs=1"]), data=faceset_folder, out=tmp_path)
+    assert len(asked) == 1
+
+
 def test_two_processes_learn_what_one_does_and_end_with_the_same_weights(faceset_folder: Path, tmp_path: Path) -> None:
     """`check_agreement` would end the run with an error if theirs differed; the last test shows that it can."""
     settings = [*PLAIN, "batch_size=36", "epochs=2"]
@@ -106,13 +115,18 @@ def test_the_documents_two_commands_train_on_two_machines(faceset_folder: Path, 
         (Parallel(node=1), [], "--node is 0 to 0 with --nodes 1; got 1. Say on every machine how many there are"),
         (Parallel(nodes=2, leader="first"), [], r"--leader is HOST:PORT, as in 192.168.1.10:29500; got first"),
         (Parallel(devices=3), ["batch_size=35"], "3 processes cannot share a batch of 35"),
+        (
+            Parallel(devices=2),
+            ["batch_size=256"],
+            "2 processes cannot share a batch of 141 evenly, and there are 141 faces",
+        ),
         (Parallel(devices=2), ["batch_size=36", "teachers=[mien-s]"], "Teachers are trained by one process"),
     ],
 )
 def test_what_cannot_be_spread(parallel: Parallel, changes: list[str], words: str) -> None:
     with pytest.raises(TrainingError, match=words):
-        parallel.check(load_recipe("mien-s", [*TINY, *changes]))
-    Parallel().check(RECIPE)
+        parallel.check(load_recipe("mien-s", [*TINY, *changes]), 141)
+    Parallel().check(RECIPE, 141)
 
 
 def test_processes_that_do_not_start_alike_are_noticed() -> None:

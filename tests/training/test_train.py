@@ -11,7 +11,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mien.data.faceset import open_faceset
+from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import divide
 from mien.errors import DataError, ModelError, TrainingError, TrainingStopped
 from mien.labels import EXPRESSIONS, FERPLUS_COLUMNS
 from mien.models.mien_nets import WhitenedStem
@@ -327,6 +328,13 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(
     with pytest.raises(error, match=sentence):
         train(load_recipe("mien-s", [*SHORT, *changes]), data=faceset_folder, out=tmp_path)
     assert not list(tmp_path.glob("tiny-*"))
+
+
+def test_no_part_of_private_test_is_learnt_from_or_chosen_by(faceset: FaceSet, tmp_path: Path) -> None:
+    divide(faceset, {"Training": 0.5, "PublicTest": 0.5}, only="PrivateTest").save(tmp_path / "part.faceset")
+    with pytest.raises(DataError, match="has PrivateTest's faces, which are for reporting"):
+        train(load_recipe("mien-s", TINY), data=tmp_path / "part.faceset", out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_goes_on_where_its_faces_lie_now(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from mien.words import counted
 
 WAYS = ("group", "face")
 MOST_PARTS = 127  # a FaceSet keeps the number of a face's split in eight bits
+PRIVATE_TEST = "PrivateTest"  # of FER2013 and FER+: for reporting, never for choosing
 DIVIDED = " divided anew)"  # the end of the name of such a set, so that no score on it passes for an official one
 
 
@@ -108,6 +109,11 @@ def undivided(name: str) -> str:
     while name.endswith(DIVIDED):
         name = name.rpartition(" (")[0]
     return name
+
+
+def is_private_test(data: str, split: str) -> bool:
+    """Return whether a split is PrivateTest, or a part of a set that PrivateTest was divided into."""
+    return split == PRIVATE_TEST or f"({PRIVATE_TEST}{DIVIDED}" in data
 
 
 def drawn(strata: NDArray[np.integer], count: int, random: np.random.Generator) -> NDArray[np.intp]:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import PRIVATE_TEST, is_private_test
 from mien.errors import DataError
 from mien.evaluation.candidates import THREADS, Ask, Candidate, ensemble, open_candidates
 from mien.evaluation.comparison import compare, macro_f1_interval, over_seeds
 from mien.evaluation.cost import measure_costs
 from mien.evaluation.leaks import few_groups, may_have_learnt, same_splits
 from mien.evaluation.metrics import score
-from mien.evaluation.private_log import PRIVATE_TEST, check_log, is_private_test, log_look
+from mien.evaluation.private_log import check_log, log_look
 from mien.evaluation.results import LearningCurve, ModelResults, Results, Setting
 from mien.evaluation.stress import CONDITIONS, SEED, Condition, StressScore, score_stress
 from mien.evaluation.subgroups import by_attribute

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mien.card import Provenance
-from mien.data.split import DIVIDED
+from mien.data.split import PRIVATE_TEST
 from mien.errors import OutputError
 from mien.evaluation.metrics import Evaluation
 
-PRIVATE_TEST = "PrivateTest"
 LOG = Path("results") / "private_test_log.csv"
 COLUMNS = (
     "date",
@@ -23,11 +22,6 @@ COLUMNS = (
     "standard_error",
     "macro_f1",
 )
-
-
-def is_private_test(data: str, split: str) -> bool:
-    """Return whether a split is PrivateTest, or a part of a set that PrivateTest was divided into."""
-    return split == PRIVATE_TEST or f"({PRIVATE_TEST}{DIVIDED}" in data
 
 
 def check_log() -> None:

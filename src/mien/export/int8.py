@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mien.card import METADATA_KEY, NOT_STATED, ModelCard, Score
 from mien.classifier import Classifier, open_session
 from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import undivided
 from mien.errors import DataError, ExportError, OutputError
 from mien.evaluation.candidates import open_candidate
 from mien.evaluation.leaks import same_splits
@@ -128,8 +129,10 @@ def _export_int8(source: str, out: Path, data: Path) -> Quantised:
 
 def _check_data(card: ModelCard, faces: FaceSet) -> None:
     """Raise DataError unless a FaceSet has what the new card is to say: scores on the splits that the old one names."""
-    by_majority = card.score.split.endswith(BY_MAJORITY)
-    made = replace(card.provenance, data="FER+") if by_majority else card.provenance
+    made = card.provenance
+    if card.score.split.endswith(BY_MAJORITY):
+        divided_anew = made.data.removeprefix(undivided(made.data))
+        made = replace(made, data=f"FER+{divided_anew}")
     named_alike = made.data == faces.name or made.data_sha256 == faces.sha256
     if not (named_alike and same_splits(made.data, made.data_sha256, faces) and {*faces.label_names} == {*card.labels}):
         raise DataError(

@@ -41,8 +41,6 @@ class PlainNetwork(nn.Module):
     Layers are called conv1, norm1, … and affine1, …; the last affine layer is `classes`.
     """
 
-    sample_faces: int | None = None  # the mean image is that of all training faces
-
     def __init__(self, grammar: PlainCNN, channels: int, classes: int, view_px: int) -> None:
         """Build the network.
 
@@ -52,6 +50,7 @@ class PlainNetwork(nn.Module):
         super().__init__()
         side = [*grammar.sides_px(view_px)][-1]
         self.mean_image = MeanImage(channels, view_px) if grammar.mean_image else None
+        self.sample_faces = None if grammar.mean_image else 0  # that image is of all training faces
         self.channels = channels = 3 if grammar.rgb else channels
         convs: OrderedDict[str, nn.Module] = OrderedDict()
         for number, conv in enumerate(grammar.convs, 1):

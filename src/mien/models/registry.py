@@ -20,7 +20,8 @@ class StartsFromData(Protocol):
     """A network whose first weights depend on the faces it will learn from.
 
     Attributes:
-        sample_faces: How many of the training faces it wants to see, drawn at random; None for all.
+        sample_faces: How many of the training faces it wants to see, drawn at random; None for all, 0 for none: it
+            is then asked to initialise itself from an empty batch.
     """
 
     sample_faces: int | None

@@ -6,6 +6,7 @@ In: a study's folder.  Out: a Report.
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from mien.data.description import describe
 from mien.evaluation.comparison import compare_seeds, newcombe
@@ -196,7 +197,7 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
 
 
 def value_of(scored: Scored, column: Column, of: str | None) -> float | None:
-    """Return what a column asks for; None where there is no such value, as of precision in a row of accuracy."""
+    """Return what a column asks for; None where there is none, as of a class without a face."""
     evaluation = scored.evaluation
     match column.measure:
         case "accuracy":
@@ -209,7 +210,7 @@ def value_of(scored: Scored, column: Column, of: str | None) -> float | None:
     if of == "accuracy":
         return evaluation.accuracy if column.measure == "f1" else None
     averages = {"macro": evaluation.macro, "weighted": evaluation.weighted}
-    by_class = {scores.label: scores for scores in evaluation.classes}
+    by_class = {scores.label: scores for scores in evaluation.classes if scores.support}
     scores = averages.get(of or "macro") or by_class.get(of or "")
     return None if scores is None else float(getattr(scores, column.measure or ""))
 
@@ -224,9 +225,9 @@ def _faces_behind(evaluation: Evaluation, column: Column, of: str | None) -> int
 def _printed_support(table: Table, row: Row) -> int | None:
     """Return how many faces of a row's class the paper prints."""
     printed = (value for column, value in zip(table.columns, row.printed, strict=True) if column.measure == "support")
-    value = next(printed, None)
-    number = printed_number(value)
-    return round(number) if number else None
+    with suppress(ValueError):  # "about 500", in a column that is not compared
+        return round(printed_number(next(printed, None)) or 0) or None
+    return None
 
 
 def _style(printed: str | None, column: Column) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mien.data.faceset import FaceSet, identified, open_faceset
-from mien.errors import MienError, TrainingStopped
+from mien.errors import TrainingStopped
 from mien.studies.job import Job
 from mien.training.recipe import Recipe
 from mien.training.train import train_at
@@ -103,7 +103,7 @@ def _face_s(job: Job, faces: FaceSet, seconds: float, clock: Callable[[], float]
             pass
         except TrainingStopped as stop:  # Ctrl-C is meant for all of the measuring
             raise KeyboardInterrupt from stop
-        except MienError:  # it will be told where the training itself fails
+        except Exception:  # it will be told where the training itself fails
             return None
     return float(np.median(stopwatch.steps_s)) / batch
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from mien.classifier import softmax
 from mien.data.faceset import open_faceset
+from mien.data.split import PRIVATE_TEST
 from mien.errors import DataError, MienError, OutputError, StudyError, TrainingError
 from mien.evaluation.comparison import Interval, macro_f1_interval
 from mien.evaluation.evaluate import evaluate
 from mien.evaluation.metrics import Evaluation, score
-from mien.evaluation.private_log import PRIVATE_TEST
 from mien.evaluation.results import ModelResults, read_results
 from mien.files import sha256, written_beside
 from mien.studies.epochs import Epoch, epochs_of

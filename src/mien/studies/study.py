@@ -18,6 +18,8 @@ from mien.training.recipe import Section
 from mien.training.yaml_files import first_problem, is_yaml, read_yaml
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "support", "loss", "train_accuracy", "train_loss", "seconds"]
+SHARES = ("accuracy", "train_accuracy", "precision", "recall", "f1")
+OF_A_CLASS = ("precision", "recall", "f1", "support")
 AVERAGES = ("macro", "weighted", "accuracy")
 Text = Annotated[str, Field(min_length=1)]
 
@@ -105,8 +107,18 @@ class Table(Section):
                     f"has {len(self.header)} and {len(self.columns)} columns"
                 )
             for column, printed in zip(self.columns, row.printed, strict=True):
-                if column.measure is not None and column.compare:
-                    printed_number(printed)
+                if column.measure is None:
+                    continue
+                if row.of not in (None, *AVERAGES) and column.measure not in OF_A_CLASS:
+                    raise ValueError(
+                        f"row {' '.join(row.name)!r} is of a class, which has {', '.join(OF_A_CLASS)} and no "
+                        f"{column.measure}; what papers call the accuracy of a class is its recall"
+                    )
+                number = printed_number(printed) if column.compare else None
+                if number is not None and number > 1 and column.measure in SHARES:
+                    raise ValueError(
+                        f"{printed!r} is above 1, the most that {column.measure} can be; is it {printed}%?"
+                    )
         return self
 
 

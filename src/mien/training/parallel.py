@@ -20,6 +20,7 @@ from torch import nn
 
 from mien.errors import TrainingError
 from mien.training.recipe import Recipe
+from mien.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Parallel:
         """Whether this process is the one that keeps the run."""
         return self.node == 0 and int(os.environ.get("LOCAL_RANK", "0")) == 0
 
-    def check(self, recipe: Recipe) -> None:
-        """Raise TrainingError unless the recipe can be trained so."""
+    def check(self, recipe: Recipe, faces: int) -> None:
+        """Raise TrainingError unless the recipe can be trained so on so many faces."""
         if not 0 <= self.node < self.nodes:
             raise TrainingError(
                 f"--node is 0 to {self.nodes - 1} with --nodes {self.nodes}; got {self.node}. Say on every machine how "
@@ -64,9 +65,11 @@ class Parallel:
                 f"--nodes {self.nodes} needs --leader HOST:PORT, the address of the machine with --node 0 and a port "
                 "that is free on it."
             )
-        if recipe.batch_size % self.processes:
+        batch = min(recipe.batch_size, faces)  # as TrainingBatches has it
+        if batch % self.processes:
+            few = "" if batch == recipe.batch_size else f", and there are {counted(faces, 'face')} to learn from"
             raise TrainingError(
-                f"{self.processes} processes cannot share a batch of {recipe.batch_size} evenly; "
+                f"{self.processes} processes cannot share a batch of {batch} evenly{few}; "
                 f"choose a multiple of {self.processes} with --set batch_size=…"
             )
         if recipe.teachers:

@@ -113,7 +113,8 @@ class AugmentationSection(Section):
     noise_share: Share = 0.5
     """Share of the faces that get it."""
     cutout_px: int = Field(0, ge=0)
-    """Side of a square set to the mean (DeVries & Taylor 2017); 0 for none."""
+    """Side of a square set to the mean (DeVries & Taylor 2017), in pixels of the picture as it is drawn, which in the
+    first epochs may be smaller (`early_px`); 0 for none."""
     cutout_share: Share = 0.5
     """Share of the faces that get one."""
     mixup_alpha: float = Field(0.0, ge=0)
@@ -194,9 +195,9 @@ class OptimiserSection(Section):
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD and RMSProp."""
     nesterov: bool = True
-    """SGD's momentum looks ahead (Nesterov)."""
+    """SGD's momentum looks ahead (Nesterov); with `muon`, always."""
     weight_decay: float = Field(5e-4, ge=0)
-    """L2 penalty; with `adamw`, decay apart from the gradient."""
+    """L2 penalty; with `adamw`, decay apart from the gradient; with `muon`, none on the convolutions."""
     decay: Literal["weights", "all"] = "weights"
     """Whether matrices and filters alone decay, or biases and norms too."""
     muon_lr: float = Field(0.08, gt=0)
@@ -295,8 +296,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _leaves_something_to_see(self) -> "Recipe":
-        if self.augmentation.cutout_px >= self.input.view_px:
-            raise ValueError("augmentation.cutout_px hides the whole face; make it smaller than input.view_px")
+        augmentation, view_px = self.augmentation, self.input.view_px
+        if augmentation.cutout_px >= min(view_px, augmentation.early_px or view_px):
+            raise ValueError(
+                "augmentation.cutout_px hides the whole face; make it smaller than input.view_px, and than "
+                "augmentation.early_px where that is set"
+            )
         return self
 
     @model_validator(mode="after")

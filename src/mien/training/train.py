@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from mien.data.faceset import FaceSet, open_faceset
+from mien.data.split import is_private_test
 from mien.errors import DataError, OutputError, RecipeError, TrainingError, TrainingStopped
 from mien.models.pretrained import check_takes_vgg16
 from mien.models.registry import build
@@ -56,7 +57,7 @@ def train(
     check_trackers(trackers)
     faces = open_faceset(data)
     check_fit(recipe, faces)
-    parallel.check(recipe)
+    parallel.check(recipe, len(faces.split(recipe.data.train)))
     with parallel.folder(out) as parent:
         run = begin(RunFolder.next_path(parent, recipe), recipe, faces, data)
         return _finish(run, faces, data, watcher or Watcher(), parallel, trackers)
@@ -116,7 +117,7 @@ def resume(
         environment.get(name, now) != now for name, now in hashes.items()
     ):  # runs begun earlier have the first alone
         raise TrainingError(f"{folder} has changed since {run.path} began, or is another one; start a new run.")
-    parallel.check(run.recipe)
+    parallel.check(run.recipe, len(faces.split(run.recipe.data.train)))
     watcher = watcher or Watcher()
     with threads_of(run.recipe):
         changes = moved(environment)
@@ -165,6 +166,11 @@ def check_fit(recipe: Recipe, faces: FaceSet) -> None:
                 f"name one of them with --set data.{key}=SPLIT, or divide the faces with `mien data split`."
             )
         faces.split(split)
+        if is_private_test(faces.name, split):
+            raise DataError(
+                f"{faces.name} has PrivateTest's faces, which are for reporting; learn from Training and choose on "
+                "PublicTest."
+            )
     targets = recipe.targets
     if (targets.kind != "labels" or targets.vote_share or targets.vote_head) and faces.votes is None:
         raise DataError(

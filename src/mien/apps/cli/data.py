@@ -114,8 +114,7 @@ def split(
     """Divide the faces of a FaceSet anew, each class in proportion; the seed decides which go where."""
     with show.needs("train"):
         from mien.data.faceset import check_new, open_faceset
-        from mien.data.split import divide, read_parts
-        from mien.evaluation.private_log import PRIVATE_TEST
+        from mien.data.split import PRIVATE_TEST, divide, read_parts
     from mien.files import check_writable
 
     check_new(out)

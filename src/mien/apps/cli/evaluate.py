@@ -42,8 +42,9 @@ def evaluate(
     """Score runs and models side by side on one split of a FaceSet."""
     with show.needs("train"):
         from mien.apps.cli import scores
+        from mien.data.split import PRIVATE_TEST, is_private_test
         from mien.evaluation.evaluate import evaluate as run
-        from mien.evaluation.private_log import LOG, PRIVATE_TEST, is_private_test
+        from mien.evaluation.private_log import LOG
         from mien.evaluation.report.write import check_folder, write_report
 
     if report is not None:

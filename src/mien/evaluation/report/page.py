@@ -63,7 +63,7 @@ def page_environment(*packages: str) -> Environment:
 
 
 def leading_pair(results: Results) -> Comparison | None:
-    """Return the comparison of the two most accurate models, the better one second; None if there is one alone."""
+    """Return the comparison of the two most accurate models; None if there is one alone."""
     if len(results.models) < 2:
         return None
     ranked = sorted(results.models, key=lambda one: -one.evaluation.accuracy)
@@ -94,7 +94,7 @@ def share(value: float) -> str:
 def large(value: float) -> str:
     """Return 2090240 as "2.09 M"."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size:  # 999.6 k is 1 M to three digits
             return f"{value / size:.3g}{NBSP}{letter}"
     return f"{value:.0f}"
 

@@ -41,8 +41,8 @@ def write_report(judged: Judged, folder: Path, *, gallery: bool) -> None:
         beside.write_text(render(judged.results, galleries), encoding="utf-8")
     with written_beside(folder / "evaluation.json") as beside:
         beside.write_text(judged.results.to_json(), encoding="utf-8")
-    with written_beside(folder / "predictions.parquet") as beside:
-        pq.write_table(predictions(judged), beside)
+    with written_beside(folder / "predictions.parquet") as beside, beside.open("wb") as file:
+        pq.write_table(predictions(judged), file)  # pyarrow takes no path that is not UTF-8
 
 
 def predictions(judged: Judged) -> pa.Table:
