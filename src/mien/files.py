@@ -10,6 +10,11 @@ from pathlib import Path
 from mien.errors import OutputError
 
 
+def as_text(path: Path | str) -> str:
+    """Return a path as text for tables and messages, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def check_writable(path: Path) -> None:
     """Raise OutputError unless a file or folder could be written at `path`.
 
@@ -50,6 +55,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     """
     check_writable(path)
     beside = path.with_name(f".{shortened(path.stem)}.{os.getpid()}.part{path.suffix}")
+    _remove(beside)  # of a process that had this number and was killed
     try:
         yield beside
         beside.replace(path)
@@ -58,10 +64,14 @@ def written_beside(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
-        if beside.is_dir():
-            shutil.rmtree(beside)
-        else:
-            beside.unlink(missing_ok=True)
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def shortened(stem: str) -> str:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from mien.cluster.reading import DataSet
 from mien.errors import ClusterError
 from mien.reading.reader import Reader
 from mien.reading.sinks.parquet import ParquetSink
@@ -37,7 +38,10 @@ def media(astronaut: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.Monke
     return Path("media")
 
 
-def test_a_killed_workers_file_is_read_again_and_none_twice(mien: Mien, media: Path, tmp_path: Path) -> None:
+def test_a_killed_workers_file_is_read_again_and_none_twice(
+    mien: Mien, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.cluster.reading.AT_ONCE", 3)
     write_long_clip(media / "e.mp4", seconds=20)  # long enough to be caught at it
     killed: list[int] = []
     killer = threading.Thread(target=lambda: killed.append(kill_who_holds(tmp_path / "media" / "e.mp4")))
@@ -75,10 +79,27 @@ def test_a_damaged_clip_is_damaged_in_every_reading(mien: Mien, media: Path, tmp
         assert code == 1
         assert "e.mp4" in err
         assert ("read now: 0 frames" in out) == again
-        assert "frames are missing, the others were read" in " ".join(err.split())
+        assert "frames are missing there, or smeared. The others were read." in " ".join(err.split())
         assert "2 of 3 files in all.parquet" in out
     sources = {row["source"] for row in _rows(tmp_path / "all.parquet")}
     assert any(source.endswith("e.mp4") for source in sources), "what could be read of it is there"
+
+
+def test_a_table_that_was_begun_without_a_cluster_is_no_part_of_it(media: Path, tmp_path: Path) -> None:
+    """Nor does a reading without a cluster delete what one had read."""
+    reader = Reader()
+    local = ParquetSink(tmp_path / "all.parquet", reader.classifier.card.labels, settings=reader.settings([]))
+    with pytest.raises(KeyboardInterrupt), local:
+        reader.read_into([local], [media / "a.jpg"])
+        raise KeyboardInterrupt
+    data_set = DataSet(tmp_path / "all.parquet")
+    data_set.begin()
+    shutil.copy(next((tmp_path / ".all.parquet.parts").iterdir()), data_set.part(media / "a.jpg"))
+    with local:
+        assert data_set.part(media / "a.jpg").is_file()
+    (tmp_path / "all.parquet").unlink()
+    data_set.finish()
+    assert [file.name for file in (tmp_path / "all.parquet").iterdir()] == [data_set.part(media / "a.jpg").name]
 
 
 def test_a_file_that_was_replaced_since_is_read_again(mien: Mien, media: Path, tmp_path: Path) -> None:

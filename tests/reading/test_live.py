@@ -16,6 +16,7 @@ from mien.reading.face_reading import FaceReading, FrameReading
 from mien.reading.finder import SEARCH_EVERY_S
 from mien.reading.live import LiveReader, Newest, _paced, live
 from mien.reading.reader import Reader
+from mien.reading.sinks.drawing import COLOURS
 from mien.reading.snaps import SnapRule, Snaps
 from mien.reading.sources import Frame, frames
 
@@ -191,6 +192,20 @@ def test_on_a_slow_machine_what_is_live_is_what_is_shown(apart_s: float) -> None
     assert [value > 0.5 for value in happy] == [n * apart_s >= 1 for n in range(9)]
 
 
+def test_after_a_blink_of_the_detector_what_is_live_is_what_is_shown() -> None:
+    class Blinks(Told):
+        def classify(self, found: list[Frame]) -> list[FrameReading]:
+            gone = [0.7 < (frame.time_s or 0) < 1.1 for frame in found]
+            readings = zip(super().classify(found), gone, strict=True)
+            return [replace(reading, faces=()) if away else reading for reading, away in readings]
+
+    reads = LiveReader(Blinks())  # type: ignore[arg-type]
+    shown = [reads.read(Frame(BLANK, "camera 0", n, n / 50)) for n in range(100)]
+    back = next(reading for reading in shown if reading.faces and (reading.time_s or 0) >= 1)
+    assert back.time_s == pytest.approx(1.1)
+    assert back.faces[0].probabilities[3] > 0.5
+
+
 def _reading(time_s: float, *expressions: str) -> FrameReading:
     def face(expression: str) -> FaceReading:
         sure = expression != UNSURE
@@ -301,7 +316,11 @@ def test_a_window_shows_the_drawn_frame_and_q_closes_it(
     code, _, err = mien("watch", "--window", "--camera", clip)
     assert (code, len(shown)) == (0, 1)
     assert "1 frame read" in err
-    assert shown[0].shape == (320, 320, 3)
+    happy = [int(COLOURS["happy"][place : place + 2], 16) for place in (5, 3, 1)]  # BGR
+    assert (shown[0] == happy).all(axis=2).any()
+    assert mien("watch", "--window", "--blur", "--camera", clip)[0] == 0
+    sharp, hidden = (float(np.abs(np.diff(image[130:150, 143:183].astype(int), axis=1)).mean()) for image in shown)
+    assert hidden < 0.5 * sharp
 
 
 @pytest.mark.parametrize("reason", ["Not a directory", "no permission"])

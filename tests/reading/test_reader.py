@@ -174,6 +174,8 @@ def test_faces_are_numbered_largest_first_and_largest_reads_one(astronaut: Path)
     one = Reader(largest=True)
     one.detector = boxes
     assert [face.box_xywh_px for face in one.read(image)] == [(10, 10, 90, 90)]
+    (seen,) = one.stream(image)
+    assert seen.hidden_xywh_px == ((0, 0, 30, 30), (50, 50, 60, 60)), "for --blur"
 
 
 @pytest.mark.parametrize(("threshold", "expression"), [(0.0, "happy"), (1.01, "unsure")])

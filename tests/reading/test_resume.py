@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -104,6 +105,20 @@ def test_a_wide_window_is_averaged_as_if_nothing_had_happened(files: list[Path],
         tables.append(pq.read_table(out))
     assert tables[0].num_rows == tables[1].num_rows == 40
     np.testing.assert_allclose(tables[0]["happy"], tables[1]["happy"], atol=1e-4)
+
+
+def test_what_is_stopped_while_the_parts_are_joined_is_kept(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "read_table", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            _read(files[:1], out)
+    assert not out.exists()
+    begun = ParquetSink(out, EXPRESSIONS, settings=Reader().settings(files[:1]), resume=True).begun()
+    assert begun is not None
+    assert begun.rows == 40
 
 
 def test_after_an_error_the_whole_parts_stay(

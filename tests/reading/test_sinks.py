@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -82,6 +83,24 @@ def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:
     assert pq.ParquetFile(tmp_path / "r.parquet").metadata.num_row_groups > 1
     assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 10_000
     assert [path.name for path in tmp_path.iterdir()] == ["r.parquet"], "no parts are left"
+
+
+def test_no_two_processes_write_one_parquet(tmp_path: Path) -> None:
+    with table_sink(tmp_path / "r.parquet", EXPRESSIONS) as sink:
+        sink.write(FRAME, TWO)
+        with (
+            pytest.raises(OutputError, match=r"Another process is writing .*r\.parquet; wait for it"),
+            table_sink(tmp_path / "r.parquet", EXPRESSIONS),
+        ):
+            pass
+    assert pq.read_metadata(tmp_path / "r.parquet").num_rows == 2
+
+
+def test_parquet_goes_into_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xfcr"))
+    folder.mkdir()
+    with (_written(folder / "r.parquet")).open("rb") as file:
+        assert pq.read_table(file).num_rows == 3
 
 
 def test_json_lines_and_the_json_array_have_the_form_of_as_dict(tmp_path: Path) -> None:
@@ -180,6 +199,8 @@ def test_blur_reaches_every_picture_that_is_written(astronaut: Path, clip: Path,
     rough = [float(np.abs(np.diff(image[mouth].astype(int), axis=1)).mean()) for image in (sharp, hidden)]
     assert rough[1] < 0.5 * rough[0]
     assert np.abs(sharp[250:].astype(int) - hidden[250:]).mean() < 3
+    original = next(iter(frames(source))).image_bgr
+    assert np.abs(sharp[250:].astype(int) - original[250:]).mean() < 8, "red is red"
 
 
 def test_bars_stand_beside_a_face_and_stay_off_others() -> None:
@@ -277,6 +298,14 @@ def test_opus_is_left_out_of_a_mov(tmp_path: Path, capsys: pytest.CaptureFixture
         with av.open(tmp_path / f"boxes{suffix}") as container:
             assert len(container.streams.audio) == sounds
     assert "boxes.mov has no sound: opus does not fit into .mov" in capsys.readouterr().err
+
+
+def test_matroska_keeps_what_mp4_cannot_hold(tmp_path: Path) -> None:
+    source = _write_with_sound(tmp_path / "talk.mkv", "mp2", rate=48_000)
+    with picture_sink(tmp_path / "boxes.mkv", source) as sink:
+        Reader().read_into([sink], [source])
+    with av.open(tmp_path / "boxes.mkv") as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == "mp2"
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mkv"])

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from mien.errors import DamagedClip, InputError
+from mien.files import as_text
 from mien.photos import photo_size, read_photo, upright_bgr
 from mien.reading.reader import Reader
-from mien.reading.sources import Frame, frame_count, frames, media_files, source_name
+from mien.reading.sources import Frame, frame_count, frames, media_files
 from tests.conftest import CLIP_TIMES_MS, break_a_packet, write_clip, write_long_clip, write_mpeg
 
 
@@ -78,9 +79,7 @@ def test_exif_that_is_cut_off_costs_no_photo(tmp_path: Path, suffix: str, exif: 
 
 
 def test_names_that_are_no_utf_8_stay_apart() -> None:
-    names = [
-        source_name(Path(os.fsdecode(name))) for name in (b"b\xe9b\xe9.png", b"b\xe8b\xe8.png", "bébé.png".encode())
-    ]
+    names = [as_text(Path(os.fsdecode(name))) for name in (b"b\xe9b\xe9.png", b"b\xe8b\xe8.png", "bébé.png".encode())]
     assert len({*names}) == 3
     assert all(name.encode() for name in names)
 
@@ -244,9 +243,27 @@ def test_a_broken_packet_costs_its_own_frames_only(tmp_path: Path) -> None:
     read, sentence = _frames_until_damage(path)
     assert 45 < len(read) < 60
     assert read[-1].time_s == pytest.approx(2.95)
-    assert re.search(
-        r" (1 broken packet; its|\d+ broken packets; their) frames are missing, the others were read", sentence
-    )
+    assert re.search(r" is damaged in (1 place|\d+ places); frames are missing there, or smeared\.", sentence)
+
+
+def test_a_frame_that_the_decoder_marks_as_damaged_is_left_out_and_named(tmp_path: Path) -> None:
+    """It marks few: a hundred bytes are overwritten in one place after another until it does."""
+    path = write_long_clip(tmp_path / "clip.mkv")
+    whole = path.read_bytes()
+    for place in range(len(whole) // 4, len(whole) * 3 // 4, len(whole) // 40):
+        path.write_bytes(whole[:place] + np.random.default_rng(0).bytes(100) + whole[place + 100 :])
+        marked = sum(frame.is_corrupt for frame in _decoded(path))
+        if marked:
+            break
+    assert marked
+    read, sentence = _frames_until_damage(path)
+    assert len(read) == len(_decoded(path)) - marked
+    assert f"is damaged in {marked} place" in sentence
+
+
+def _decoded(path: Path) -> list[av.VideoFrame]:
+    with av.open(path) as container:
+        return list(container.decode(video=0))
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mov"])

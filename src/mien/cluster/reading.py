@@ -2,7 +2,7 @@
 
 In: files.  Out: a folder with a Parquet file for each, which pyarrow, pandas, Spark and DuckDB open as one table.
 
-While it is read the folder is hidden (.NAME.parts beside it), and each file in it is whole. A file whose worker dies is
+While it is read the folder is hidden (.NAME.files beside it), and each file in it is whole. A file whose worker dies is
 read again; one that is there is not, also when the same command is given later. At the end the folder gets its name.
 """
 
@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from ray.exceptions import RayError, RayTaskError
 
 from mien.cluster.connection import connected, last_line
 from mien.errors import InputError, MienError, OutputError
-from mien.files import check_writable
+from mien.files import as_text, check_writable
 from mien.reading.reader import Reader, ReadSummary
 from mien.reading.sinks.parquet import ParquetSink, failure_of, settings_of
-from mien.reading.sources import source_name
 
 RETRIES = 3  # of a file whose worker died
+AT_ONCE = 1000  # files that Ray knows of: each that is done is looked for among all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class DataSet:
         if not path.is_dir():
             check_writable(path)
         self._path = path
-        self._parts = path.with_name(f".{path.name}.parts")
+        self._parts = path.with_name(f".{path.name}.files")  # and not .parts, where the parts of one table lie
 
     @property
     def finished(self) -> bool:
@@ -72,7 +73,7 @@ class DataSet:
 
     def part(self, file: Path) -> Path:
         """Return where a file's rows lie; the name follows from the file's, so that none is there twice."""
-        name = hashlib.sha256(source_name(file.resolve()).encode()).hexdigest()[:16]
+        name = hashlib.sha256(as_text(file.resolve()).encode()).hexdigest()[:16]
         return self._folder / f"{name}.parquet"
 
     def check_settings(self, settings: str) -> None:
@@ -106,7 +107,7 @@ def read_over_cluster(
         out: The data set's folder.
         options: What `Reader` is made with.
         address: Of the cluster; None for this machine alone.
-        on_file: Told of each file that has been read, with its number of frames.
+        on_file: Told of each file that is there, with the number of its frames that were read now.
 
     Returns:
         What was read now, and what could not be; files that were there already are counted too.
@@ -119,17 +120,21 @@ def read_over_cluster(
     wanted = {file: reader.settings([file]) for file in files}
     data_set.check_settings(reader.settings([]))
     parts = {file: data_set.part(file) for file in files}
-    there = [part for file, part in parts.items() if part.is_file() and settings_of(part) == wanted[file]]
-    open_ = [file for file, part in parts.items() if part not in there]  # a file that was replaced since, too
-    failures = [failure for part in there if (failure := failure_of(part))]
+    there = {file: part for file, part in parts.items() if part.is_file() and settings_of(part) == wanted[file]}
+    open_ = [file for file in files if file not in there]  # a file that was replaced since, too
+    failures = [failure for part in there.values() if (failure := failure_of(part))]
     summary = ReadSummary(files=len(there) - len(failures), failures=failures)
+    for _ in there:
+        on_file(0)
     if open_:
         with connected(address):
             data_set.begin()
             for file in open_:  # what is left of another file of that name is no part of this data set
                 parts[file].unlink(missing_ok=True)
-            # By its name: "auto" may mean another detector on another machine.
-            for found in _results(open_, data_set, wanted, {**options, "detector": reader.detector.name}):
+            # By its name: "auto" may mean another detector on another machine, and never downloads one.
+            offline = options.get("offline", False) or options.get("detector", "auto") == "auto"
+            of_workers = {**options, "detector": reader.detector.name, "offline": offline}
+            for found in _results(open_, data_set, wanted, of_workers):
                 summary.frames += found.frames
                 summary.faces += found.faces
                 summary.files += found.failure is None
@@ -148,12 +153,19 @@ def _results(
     """Yield what became of each file, in the order in which they are done."""
     task = ray.remote(max_retries=RETRIES, num_cpus=1)(_read)
     here = Path.cwd()
-    waiting = {
-        task.remote(here, file, data_set.part(file).resolve(), wanted[file], dict(options)): file for file in files
-    }
+    left = iter(files)
+
+    def begun(count: int) -> dict[Any, Path]:
+        return {
+            task.remote(here, file, data_set.part(file).resolve(), wanted[file], dict(options)): file
+            for file in islice(left, count)
+        }
+
+    waiting = begun(AT_ONCE)
     while waiting:
         (done,), _ = ray.wait(list(waiting), num_returns=1)
         file = waiting.pop(done)
+        waiting |= begun(1)
         try:
             yield ray.get(done)
         except RayTaskError as error:  # not retried: it would go wrong again

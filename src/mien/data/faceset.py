@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.files import written_beside
+from mien.files import as_text, written_beside
 from mien.preprocess import InputSpec
 from mien.words import counted
 
@@ -155,7 +155,8 @@ class FaceSet:
                 np.save(beside / f"{name}.npy", array)
             if self.attributes:
                 columns = {name: pa.array(values.tolist(), pa.string()) for name, values in self.attributes.items()}
-                pq.write_table(pa.table(columns), beside / "attributes.parquet")
+                with (beside / "attributes.parquet").open("wb") as file:  # pyarrow takes no path that is not UTF-8
+                    pq.write_table(pa.table(columns), file)
             (beside / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
 
 
@@ -173,6 +174,7 @@ def make_faceset(
     attributes: Mapping[str, NDArray[np.str_]] | None = None,
 ) -> FaceSet:
     """Return a FaceSet with its twins and its groups found and its content hashed."""
+    name, origin = as_text(name), tuple(map(as_text, origin))
     attributes = attributes or {}
     content = hashlib.sha256()
     twin_of: dict[bytes, int] = {}
@@ -310,5 +312,6 @@ def _check_agree(faces: FaceSet) -> None:
 
 
 def _read_attributes(path: Path) -> dict[str, NDArray[np.str_]]:
-    table = pq.read_table(path)
+    with path.open("rb") as file:
+        table = pq.read_table(file)
     return {name: np.array(table[name].to_pylist(), np.str_) for name in table.column_names}

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -218,15 +219,17 @@ class LiveReader:
         self._reader = reader
         self._finder = reader.finder()
         self._smoother = Smoother(reader.smooth_s)
-        self._before_s = -math.inf
+        self._seen_s: dict[int | None, float] = {}  # of each track
 
     def read(self, frame: Frame) -> FrameReading:
         """Return the faces of the next frame."""
         (reading,) = self._reader.classify([self._finder.find(frame)])
-        now_s, before_s = reading.time_s or 0.0, self._before_s
+        now_s, late_s = reading.time_s or 0.0, self._reader.smooth_s / 2
         self._smoother.add(reading)
-        self._before_s = now_s
-        # The window ends now, where its weight is 0. Centred further back than the frame before, on a machine that is
-        # slow, it would say what that one showed.
-        late_s = self._reader.smooth_s / 2
-        return reading if now_s - before_s >= late_s else self._smoother.steady(reading, centre_s=now_s - late_s)
+        steady = self._smoother.steady(reading, centre_s=now_s - late_s)
+        recent = {track: seen_s for track, seen_s in self._seen_s.items() if now_s - seen_s < late_s}
+        self._seen_s = recent | {face.track: now_s for face in reading.faces}
+        # The window ends now, where its weight is 0. Centred further back than the face was last seen, on a machine
+        # that is slow or after a blink of the detector, it would say what that face showed then.
+        faces = zip(reading.faces, steady.faces, strict=True)
+        return replace(reading, faces=tuple(mean if face.track in recent else face for face, mean in faces))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mien.classifier import Classifier
 from mien.errors import DamagedClip, InputError
-from mien.files import sha256
+from mien.files import as_text, sha256
 from mien.photos import BROKEN, upright_bgr
 from mien.preprocess import crop_face
 from mien.reading.detectors import AUTO, Detection, FaceDetector, OneAtATime, make_detector
@@ -26,7 +26,7 @@ from mien.reading.pipeline import ahead
 from mien.reading.resume import Begun, gone_on, warm_up_s
 from mien.reading.sinks import Sink
 from mien.reading.smoothing import smoothed
-from mien.reading.sources import Frame, frames, path_of, source_name
+from mien.reading.sources import Frame, frames, path_of
 from mien.weights import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Reader:
                 "smooth_s": self.smooth_s,
                 "every_s": self._every_s,
                 "search_every_s": self._search_every_s,
-                "files": [[source_name(file), _size_bytes(file)] for file in files],
+                "files": [[as_text(file), _size_bytes(file)] for file in files],
             }
         )
 
@@ -307,8 +307,8 @@ def _frames_of(
     """
     for file in files:
         from_s = -math.inf
-        if begun and source_name(file) in begun.sources:
-            if source_name(file) != begun.source or begun.time_s is None:
+        if begun and as_text(file) in begun.sources:
+            if as_text(file) != begun.source or begun.time_s is None:
                 continue
             from_s = begun.time_s - again_s
         try:

@@ -1,4 +1,4 @@
-"""A reading that was stopped goes on, as if it had not been.
+"""A reading that was stopped goes on, as if it had not been; but of `largest`, a face that comes back has a new track.
 
 In: the readings of the last source from shortly before the end of what is in the table.  Out: what the table lacks,
 the tracks under the numbers they have there.

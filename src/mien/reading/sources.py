@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DamagedClip, InputError
+from mien.files import as_text
 from mien.photos import PHOTO_SUFFIXES, check_file, read_photo
+from mien.words import counted
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -138,7 +140,7 @@ def frames(path: Path, *, every_s: float = 0.0, from_s: float = -math.inf) -> Ge
 
     Raises:
         InputError: The file is missing, empty, a truncated photo, or not what its name says.
-        DamagedClip: A clip breaks off or has broken packets; raised after all frames that could be read.
+        DamagedClip: A clip breaks off or is damaged in the middle; raised after all frames that could be read.
     """
     if _is_folder(path):
         raise InputError(f"{path} is a folder; give its files one by one, or use `mien read {path}`.")
@@ -146,7 +148,7 @@ def frames(path: Path, *, every_s: float = 0.0, from_s: float = -math.inf) -> Ge
         check_file(path)
         yield from _clip_frames(path, every_s, from_s)
     else:
-        yield Frame(read_photo(path), source=source_name(path))
+        yield Frame(read_photo(path), source=as_text(path))
 
 
 def frame_count(path: Path) -> int | None:
@@ -191,12 +193,15 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
                     if time_s < before_s:  # joined clips may begin their times anew
                         wanted_s = from_s = -math.inf
                     index += 1
+                    if frame.is_corrupt:  # grey and smears may hide the face
+                        broken += 1
+                        continue
                     if every_s and time_s < wanted_s - EARLY_S:
                         continue
                     wanted_s = wanted_s + every_s if wanted_s + every_s > time_s else time_s + every_s
                     if time_s >= from_s:
                         image = upright(frame, stream.sample_aspect_ratio)
-                        yield Frame(image, source=source_name(path), index=index, time_s=time_s)
+                        yield Frame(image, source=as_text(path), index=index, time_s=time_s)
     except av.FFmpegError as error:
         if index < 0:
             raise InputError(
@@ -208,8 +213,10 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     if max(time_s + max(MISSING_S, MISSING_FRAMES / rate), until_s + EARLY_S) < end_s:
         raise DamagedClip(f"{path} breaks off at {time_s:.2f} s of {end_s:.2f} s; what comes before was read.")
     if broken:
-        packets = "1 broken packet; its" if broken == 1 else f"{broken} broken packets; their"
-        raise DamagedClip(f"{path} has {packets} frames are missing, the others were read.")
+        raise DamagedClip(
+            f"{path} is damaged in {counted(broken, 'place')}; frames are missing there, or smeared. "
+            "The others were read."
+        )
 
 
 def _stated_end_s(container: "InputContainer", stream: "VideoStream") -> float:
@@ -234,11 +241,6 @@ def upright(frame: "VideoFrame", pixel_ratio: Fraction | None) -> NDArray[np.uin
     image = np.asarray(frame.to_ndarray(format="bgr24", width=width), np.uint8)
     # `rotation` counts counter-clockwise degrees, as `rot90` does.
     return np.ascontiguousarray(np.rot90(image, frame.rotation // 90)) if frame.rotation else image
-
-
-def source_name(path: Path) -> str:
-    """Return a path as text for tables and messages, also where its bytes are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_media(path: Path) -> bool:

@@ -2,7 +2,9 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -53,7 +55,7 @@ def read(
     from mien.reading.reader import Reader
     from mien.reading.sinks.crops import FaceCrops
     from mien.reading.sinks.tables import PARQUET, JsonStream, table_sink
-    from mien.reading.sources import frame_count, media_files, path_of
+    from mien.reading.sources import media_files, path_of
 
     _check_together(out=out, annotate=annotate, crops=crops, blur=blur, resume=resume)
     files, refused = media_files(map(path_of, paths))
@@ -97,16 +99,20 @@ def read(
         sinks.append(FaceCrops(crops, files))
     try:
         with show.kill_as_ctrl_c(), show.progress_bar() as bar, ExitStack() as open_sinks:
-            total = sum(frame_count(file) or 0 for file in files) if show.err.is_terminal else None
+            total, before = _places(files) if show.err.is_terminal else (None, {})
             task = bar.add_task(
                 f"Reading {files[0].name}" if len(files) == 1 else f"Reading {len(files)} files", total=total
             )
+
+            def show_place(reading: "FrameReading") -> None:  # frames that are skipped, or in the table, are passed too
+                bar.update(task, completed=before.get(reading.source, 0) + reading.frame + 1)
+
             for sink in sinks:
                 open_sinks.enter_context(sink)
             summary = reader.read_into(
                 sinks,
                 files,
-                on_frame=lambda reading: bar.advance(task),
+                on_frame=show_place,
                 on_failure=parquet.note_failure if parquet else lambda sentence: None,  # --resume says them again
                 begun=begun,
             )
@@ -121,6 +127,18 @@ def read(
         if written := [str(path) for path in (out, annotate, crops) if path]:
             show.err.print(f"written: {', '.join(written)}", style="dim", soft_wrap=True)
     report_failures(refused + summary.failures, len(files) + len(refused))
+
+
+def _places(files: Sequence[Path]) -> tuple[int | None, dict[str, int]]:
+    """Return how many frames files have, and how many come before each; None and {} if one of them does not say."""
+    from mien.files import as_text
+    from mien.reading.sources import frame_count
+
+    counts = [frame_count(file) for file in files]
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        return None, {}
+    return sum(known), dict(zip(map(as_text, files), accumulate(known, initial=0), strict=False))
 
 
 def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | None, blur: bool, resume: bool) -> None:

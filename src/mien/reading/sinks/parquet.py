@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from mien.errors import OutputError
 from mien.files import check_writable, written_beside
@@ -34,9 +35,15 @@ def failure_of(path: Path) -> str:
 
 def _metadata(path: Path) -> dict[bytes, bytes]:
     try:
-        return pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            return pq.read_schema(file).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path} is no Parquet table, or a broken one; delete it, or give another --out.") from error
+
+
+def _table(part: Path, columns: list[str] | None = None) -> pa.Table:
+    with part.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+        return pq.read_table(file, columns=columns)
 
 
 class ParquetSink:
@@ -56,6 +63,7 @@ class ParquetSink:
         """
         self._path = path
         self._parts = path.with_name(f".{path.name}.parts")
+        self._lock = FileLock(self._parts / "lock", timeout=0)
         self._schema = columns_of(labels).with_metadata({SETTINGS: settings.encode()})
         self._resume = resume
         # The next part's number and rows: one tuple, so that an interrupt never finds a part written and its rows here
@@ -91,7 +99,7 @@ class ParquetSink:
         if not files:
             return None
         columns = ["source", "frame", "time_s", "track", *"xywh"]
-        rows = pa.concat_tables(pq.read_table(part, columns=columns) for part in files)
+        rows = pa.concat_tables(_table(part, columns) for part in files)
         last = rows.slice(rows.num_rows - 1).to_pylist()[0]
         of_last = rows.filter(pa.compute.equal(rows["source"], last["source"])).drop_columns(["source"]).to_pylist()
         seen = [row for row in of_last if row["track"] is not None]
@@ -111,30 +119,36 @@ class ParquetSink:
         )
 
     def __enter__(self) -> Self:
-        """Make the folder of parts."""
+        """Make the folder of parts, and keep every other process from writing there.
+
+        Raises:
+            OutputError: The table cannot be written, or another process is writing it.
+        """
         check_writable(self._path)
-        if not self._resume:
-            self._remove_parts()
         try:
             self._parts.mkdir(exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise OutputError(f"Another process is writing {self._path}; wait for it, or give another --out.") from None
         except OSError as error:
             raise OutputError(f"Cannot write {self._path}: {error.strerror or error}.") from error
+        for part in [] if self._resume else self._files():
+            part.unlink()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Join the parts to one file; if the block raised, keep them, and after Ctrl-C the last rows too."""
-        if error is None:
-            with written_beside(self._path) as beside, pq.ParquetWriter(beside, self._schema) as writer:
-                for part in self._files():
-                    writer.write_table(pq.read_table(part))
-                if self._next[1]:
-                    writer.write_table(pa.Table.from_pylist(self._next[1], schema=self._schema))
-        elif isinstance(error, KeyboardInterrupt) and self._next[1]:
-            self._flush()
-        if error is None or not self._files():
-            self._remove_parts()
+        try:
+            if self._next[1] and (error is None or isinstance(error, KeyboardInterrupt)):
+                self._flush()
+            if error is None:  # the join, too, may be interrupted, or fail
+                self._join()
+            if error is None or not self._files():
+                shutil.rmtree(self._parts, ignore_errors=True)
+        finally:
+            self._lock.release()
 
     def note_failure(self, sentence: str) -> None:
         """Write into the table, and into each part from now on, that a file could not be read, or only in part."""
@@ -153,12 +167,18 @@ class ParquetSink:
 
     def _flush(self) -> None:
         number, rows = self._next
-        with written_beside(self._parts / f"{number:06d}.parquet") as beside:
-            pq.write_table(pa.Table.from_pylist(rows, schema=self._schema), beside)
+        with written_beside(self._parts / f"{number:06d}.parquet") as beside, beside.open("wb") as file:
+            pq.write_table(pa.Table.from_pylist(rows, schema=self._schema), file)
         self._next = (number + 1, [])
+
+    def _join(self) -> None:
+        with (
+            written_beside(self._path) as beside,
+            beside.open("wb") as file,
+            pq.ParquetWriter(file, self._schema) as writer,
+        ):
+            for part in self._files():
+                writer.write_table(_table(part))
 
     def _files(self) -> list[Path]:
         return sorted(self._parts.glob("[0-9]*.parquet"))
-
-    def _remove_parts(self) -> None:
-        shutil.rmtree(self._parts, ignore_errors=True)

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import OutputError
-from mien.files import check_writable, make_folder, shortened, written_beside
+from mien.files import as_text, check_writable, make_folder, shortened, written_beside
 from mien.photos import PHOTO_SUFFIXES
 from mien.reading.face_reading import FrameReading
 from mien.reading.sinks import Sink, check_apart
 from mien.reading.sinks.drawing import blurred, draw_faces
-from mien.reading.sources import CLIP_SUFFIXES, Frame, is_clip, source_name
+from mien.reading.sources import CLIP_SUFFIXES, Frame, is_clip
 
 if TYPE_CHECKING:
     from av import Packet
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 92
 JPEG_MOST_PX = 65_500  # a side
 TIME_BASE = Fraction(1, 90_000)  # MPEG's clock: fine enough for any frame's own timestamp
-# What MP4 holds and players know. FFmpeg says yes to PCM as well, which only the others hold, and does not finish.
-SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
-NOT_IN_MOV = frozenset({"flac", "opus"})
+# What each holds and players know; but for MP4, also PCM, to which FFmpeg says yes there too, and does not finish.
+MOV_SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "mp3"})
+MP4_SOUNDS = MOV_SOUNDS | {"flac", "opus"}
+SOUNDS = {".mov": MOV_SOUNDS, ".mp4": MP4_SOUNDS, ".mkv": MP4_SOUNDS | {"dts", "mp2", "vorbis"}}
 CRF = "20"  # x264's constant quality; 18-23 is its documented range for "looks like the source"
 
 
@@ -169,7 +170,7 @@ class AnnotatedClip:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "its codec"
         suffix = self._path.suffix.lower()
         uncompressed = codec.startswith("pcm_") and suffix != ".mp4"
-        if not uncompressed and (codec not in SOUNDS or (suffix == ".mov" and codec in NOT_IN_MOV)):
+        if not uncompressed and codec not in SOUNDS[suffix]:
             print(f"{self._path.name} has no sound: {codec} does not fit into {self._path.suffix}.", file=sys.stderr)
             return
         copy = self._container.add_stream_from_template(stream)
@@ -222,7 +223,7 @@ class AnnotatedFolder:
         self._blur = blur
         self._targets: dict[str, tuple[Path, Path]] = {}  # name of the source -> source, target
         for source in sources:
-            self._targets[source_name(source)] = (source, self._free_target(source))
+            self._targets[as_text(source)] = (source, self._free_target(source))
         self._source: str | None = None
         self._stack = ExitStack()
         self._sink: Sink | None = None
