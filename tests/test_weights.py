@@ -110,6 +110,13 @@ def test_a_home_that_one_may_not_enter_holds_nothing(monkeypatch: pytest.MonkeyP
     assert at_hand("yunet") is None
 
 
+def test_a_home_that_cannot_be_made_is_no_fault_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MIEN_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(WeightsError, match="Cannot write into .*; mend that, or name another folder"):
+        fetch("yunet")
+
+
 def test_an_empty_mien_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_HOME", "")
     assert home() != Path()

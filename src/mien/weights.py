@@ -3,6 +3,7 @@
 Nothing is downloaded at import, and nothing without being said.
 """
 
+import errno
 import os
 import shutil
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import ModelError, WeightsError, unknown_name
-from mien.files import sha256, written_beside
+from mien.files import make_folder, sha256, written_beside
 
 BUNDLED = Path(__file__).with_name("bundled")
 DEFAULT_MODEL = "mien-m-int8"  # of those in there, the one that is used where none is named
@@ -37,6 +38,8 @@ class PinnedFile:
     once_added: str
 
 
+# What a folder has that cannot be written to; whatever else goes wrong in a download is of the network.
+NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 PINNED = {
     # OpenCV's model zoo; Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
     "yunet": PinnedFile(
@@ -121,7 +124,7 @@ def add(path: Path) -> str:
     found = sha256(path)
     for name, pinned in PINNED.items():
         if pinned.sha256 == found:
-            home().mkdir(parents=True, exist_ok=True)
+            make_folder(home())
             with written_beside(home() / pinned.filename) as beside:
                 shutil.copyfile(path, beside)
             return name
@@ -145,7 +148,7 @@ def fetch(name: str, *, offline: bool = False) -> Path:
     except WeightsError:
         if offline:
             raise
-        (home() / pinned.filename).unlink()
+        (home() / pinned.filename).unlink(missing_ok=True)
     if offline:
         raise WeightsError(
             f"{pinned.filename} is not at hand and --offline forbids to download it; "
@@ -158,9 +161,11 @@ def fetch(name: str, *, offline: bool = False) -> Path:
     try:
         # pooch writes beside, checks the sum, then renames.
         return Path(pooch.retrieve(pinned.url, f"sha256:{pinned.sha256}", fname=pinned.filename, path=home()))
-    except PermissionError as error:
-        raise WeightsError(f"Cannot write into {home()}; allow it, or name another folder with MIEN_HOME.") from error
     except OSError as error:
+        if error.errno in NO_PLACE:
+            raise WeightsError(
+                f"Cannot write into {home()} ({error.strerror}); mend that, or name another folder with MIEN_HOME."
+            ) from error
         raise WeightsError(
             f"Could not download {pinned.filename} ({type(error).__name__}); without network, get it from the "
             f"address above on another machine, copy it to this one and run: mien weights add {pinned.filename}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from mien.data.contact_sheet import GAP_PX, NAME_PX, TILE_PX
 from mien.data.faceset import FaceSet, open_faceset
 from mien.data.formats import FORMATS
+from mien.data.split import divide
 from mien.labels import EXPRESSIONS
 from mien.training.recipe_sheet import HEADER_PX, LOOKS
 from tests.conftest import drawn_faces, drawn_faceset, fer2013_rows, write_votes
@@ -52,7 +54,21 @@ def test_a_split_by_face_of_a_draw_is_what_was_asked(mien: Mien, videos: Path, t
     options = ["--by", "face", "--take", 20, "--from", "train", "--seed", 3, "--parts", "x=0.6,y=0.4"]
     code, out, _ = mien("data", "split", tmp_path / "a.faceset", *options, "--out", tmp_path / "b.faceset")
     assert (code, "20 faces (12 x, 8 y)" in out) == (0, True)
-    assert open_faceset(tmp_path / "b.faceset").attributes["light"].tolist() == ["dim"] * 20
+    made = open_faceset(tmp_path / "b.faceset")
+    assert made.attributes["light"].tolist() == ["dim"] * 20
+    wanted = divide(
+        open_faceset(tmp_path / "a.faceset"), {"x": 0.6, "y": 0.4}, by="face", only="train", take=20, seed=3
+    )
+    np.testing.assert_array_equal(made.faces_u8, wanted.faces_u8)
+
+
+def test_too_many_faces_for_the_memory_are_one_sentence(
+    mien: Mien, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.data.pictures._read", Mock(side_effect=MemoryError("Unable to allocate 43 GiB")))
+    code, _, err = mien("data", "prepare", videos, "--out", tmp_path / "a.faceset")
+    assert code == 2
+    assert "There is not enough memory (Unable to allocate 43 GiB); take fewer faces" in err
 
 
 def test_every_option_of_prepare_reaches_the_faces(mien: Mien, videos: Path, tmp_path: Path) -> None:

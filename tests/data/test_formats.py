@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -346,6 +347,15 @@ def test_rafdb_carries_gender_race_and_age_where_they_are_known(tmp_path: Path) 
     assert rows(read(tmp_path).faces) == rows(faces), "the folder above `basic` will do"
 
 
+def test_a_rafdb_code_that_is_none_is_named(tmp_path: Path) -> None:
+    root = tree(tmp_path / "basic", FORMATS["rafdb"].example)
+    (attributes,) = (root / "Annotation" / "manual").iterdir()
+    lines = attributes.read_text().splitlines()
+    attributes.write_text("\n".join([*lines[:-1], "-1"]))
+    with pytest.raises(DataError, match="the last three lines are not gender, race and age"):
+        read(root)
+
+
 def test_rafdbs_codes(tmp_path: Path) -> None:
     (tmp_path / "EmoLabel").mkdir()
     (tmp_path / "EmoLabel" / "list_patition_label.txt").write_text(
@@ -559,6 +569,24 @@ def test_up_to_one_percent_missing_or_broken_is_listed_counted_and_skipped(tmp_p
     np.testing.assert_array_equal(prepared.faces.faces_u8[:, 0, 0][:7], [0, 1, 2, 3, 4, 6, 8])
     prepared.save(tmp_path / "a.faceset")
     assert (tmp_path / "a.faceset" / "missing.txt").read_text().splitlines() == list(prepared.missing)
+
+
+def test_a_set_whose_folder_has_a_name_that_is_not_utf8_is_named_in_text(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xfcr"))
+    picture(folder / "angry" / "a.png")
+    made = read(folder).faces
+    assert made.name == "f\\xfcr"
+    replace(made, attributes={"light": np.array(["dim"])}).save(folder / "a.faceset")
+    assert open_faceset(folder / "a.faceset").attributes["light"].tolist() == ["dim"]
+
+
+def test_a_long_thin_picture_is_no_face(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    Image.new("L", (900, 8)).save(tmp_path / "b.png")
+    (tmp_path / "own.csv").write_text("path,label\na.png,happy\nb.png,happy\n")
+    made = read(tmp_path / "own.csv", allow_missing=True)
+    assert len(made.faces) == 1
+    assert "b.png is 900 x 8 pixels, too long and thin for a face" in made.missing[0]
 
 
 def test_a_missing_picture_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mien.words import counted
 
 MISSING_LIMIT = 0.01  # the largest share of missing or broken pictures that passes without a word from the user
 SPLITS_LIMIT = 20  # more "splits" than this are another column taken for one
+LONGEST = 8  # sides, of a picture without a box
 LEAST_INSIDE = 0.25  # of a box's width and of its height; a detector's box may stick out, but not that far
 SHOWN = 3
 ORDER = ("train", "val", "test")  # how splits' names begin, and in which order people expect them
@@ -145,8 +146,17 @@ def _read(chosen: list[Picture], wanted: Wanted) -> tuple[NDArray[np.uint8], lis
 
 
 def _check_box(picture: Picture, image_bgr: NDArray[np.uint8]) -> None:
-    """Raise InputError if a box is not of this picture: its face would be made of the border's pixels."""
+    """Raise InputError if a box is not of this picture: its face would be made of the border's pixels.
+
+    So would that of a long, thin picture without a box.
+    """
     if picture.box_xywh_px is None:
+        short, long = sorted(image_bgr.shape[:2])
+        if long > LONGEST * short:
+            raise InputError(
+                f"{picture.path} is {image_bgr.shape[1]} x {image_bgr.shape[0]} pixels, too long and thin for a face; "
+                "cut the face out, or leave the picture out."
+            )
         return
     x, y, width, height = picture.box_xywh_px
     across = min(x + width, image_bgr.shape[1]) - max(x, 0)

@@ -61,8 +61,11 @@ def _attributes(base: Path, stem: str) -> dict[str, str]:
     with opened(path) as lines:
         codes = "".join(lines).split()[-len(ATTRIBUTES) :]
     try:
-        return {name: values[int(code)] for (name, values), code in zip(ATTRIBUTES.items(), codes, strict=True)}
-    except (ValueError, IndexError):
+        return {
+            name: dict(zip("01234", values, strict=False))[code]
+            for (name, values), code in zip(ATTRIBUTES.items(), codes, strict=True)
+        }
+    except (ValueError, KeyError):
         raise DataError(
             f"{path}: the last three lines are not gender, race and age as RAF-DB counts them; get the file anew."
         ) from None

@@ -27,7 +27,7 @@ def models(
         _list(known, _networks(), json=json)
     elif name.endswith(".onnx"):
         _show(name, _about(name), json=json)
-    elif Path(name).is_dir():
+    elif Path(name).is_dir() and name not in known | _networks():
         raise ModelError(f"{name} is a folder: `mien evaluate` scores a run, and `mien export` makes a model of it.")
     else:
         _show(name, known.get(name), json=json)
