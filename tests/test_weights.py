@@ -117,6 +117,15 @@ def test_a_home_that_cannot_be_made_is_no_fault_of_the_network(tmp_path: Path, m
         fetch("yunet")
 
 
+def test_a_home_that_one_may_not_write_to_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*where: object, **how: object) -> None:
+        raise PermissionError("as pooch says it, without a number")
+
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    with pytest.raises(WeightsError, match=r"Cannot write into .* \(as pooch says it"):
+        fetch("yunet")
+
+
 def test_an_empty_mien_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_HOME", "")
     assert home() != Path()

@@ -39,7 +39,7 @@ class PinnedFile:
 
 
 # What a folder has that cannot be written to; whatever else goes wrong in a download is of the network.
-NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
+NO_PLACE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 PINNED = {
     # OpenCV's model zoo; Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
     "yunet": PinnedFile(
@@ -162,9 +162,10 @@ def fetch(name: str, *, offline: bool = False) -> Path:
         # pooch writes beside, checks the sum, then renames.
         return Path(pooch.retrieve(pinned.url, f"sha256:{pinned.sha256}", fname=pinned.filename, path=home()))
     except OSError as error:
-        if error.errno in NO_PLACE:
+        if isinstance(error, PermissionError) or error.errno in NO_PLACE:  # pooch makes them without a number
             raise WeightsError(
-                f"Cannot write into {home()} ({error.strerror}); mend that, or name another folder with MIEN_HOME."
+                f"Cannot write into {home()} ({error.strerror or error}); mend that, or name another folder "
+                "with MIEN_HOME."
             ) from error
         raise WeightsError(
             f"Could not download {pinned.filename} ({type(error).__name__}); without network, get it from the "

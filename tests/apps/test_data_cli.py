@@ -68,7 +68,7 @@ def test_too_many_faces_for_the_memory_are_one_sentence(
     monkeypatch.setattr("mien.data.pictures._read", Mock(side_effect=MemoryError("Unable to allocate 43 GiB")))
     code, _, err = mien("data", "prepare", videos, "--out", tmp_path / "a.faceset")
     assert code == 2
-    assert "There is not enough memory (Unable to allocate 43 GiB); take fewer faces" in err
+    assert "There is not enough memory (Unable to allocate 43 GiB); give less at once" in err
 
 
 def test_every_option_of_prepare_reaches_the_faces(mien: Mien, videos: Path, tmp_path: Path) -> None:

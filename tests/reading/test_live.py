@@ -201,9 +201,9 @@ def test_after_a_blink_of_the_detector_what_is_live_is_what_is_shown() -> None:
 
     reads = LiveReader(Blinks())  # type: ignore[arg-type]
     shown = [reads.read(Frame(BLANK, "camera 0", n, n / 50)) for n in range(100)]
-    back = next(reading for reading in shown if reading.faces and (reading.time_s or 0) >= 1)
-    assert back.time_s == pytest.approx(1.1)
-    assert back.faces[0].probabilities[3] > 0.5
+    back = [reading for reading in shown if reading.faces and (reading.time_s or 0) >= 1]
+    assert back[0].time_s == pytest.approx(1.1)
+    assert min(reading.faces[0].probabilities[3] for reading in back) > 0.5
 
 
 def _reading(time_s: float, *expressions: str) -> FrameReading:

@@ -107,6 +107,24 @@ def test_a_wide_window_is_averaged_as_if_nothing_had_happened(files: list[Path],
     np.testing.assert_allclose(tables[0]["happy"], tables[1]["happy"], atol=1e-4)
 
 
+def test_a_table_that_another_process_went_on_with_is_not_written_over(files: list[Path], tmp_path: Path) -> None:
+    out, reader = tmp_path / "out.parquet", Reader()
+
+    def stop(reading: FrameReading) -> None:
+        if reading.frame == 9:
+            raise KeyboardInterrupt
+
+    first = ParquetSink(out, EXPRESSIONS, settings=reader.settings(files[:1]))
+    with pytest.raises(KeyboardInterrupt), first:
+        reader.read_into([first], files[:1], on_frame=stop)
+    late = ParquetSink(out, EXPRESSIONS, settings=reader.settings(files[:1]), resume=True)
+    assert late.begun()
+    _read(files[:1], out, resume=True)
+    with pytest.raises(OutputError, match="gone on with by another process; give the same command again"), late:
+        pass
+    assert pq.read_metadata(out).num_rows == 40
+
+
 def test_what_is_stopped_while_the_parts_are_joined_is_kept(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

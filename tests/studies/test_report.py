@@ -156,13 +156,15 @@ def test_a_table_of_classes_is_that_of_the_run(
     assert cells["disgust"][3].printed == "about 5"
 
 
-def test_a_class_without_a_face_has_no_recall() -> None:
+def test_a_class_without_a_face_has_no_recall_and_none_has_an_accuracy() -> None:
     labels = np.array([0, 0, 1])
     found = score(np.eye(3)[labels], labels, ("a", "b", "c"), model="m", data="d", split="s", views=1)
     recall, support = Column(name="R", measure="recall"), Column(name="S", measure="support")
     asked = [value_of(SimpleNamespace(evaluation=found), recall, of) for of in ("a", "c")]
     assert asked == [1.0, None]
     assert value_of(SimpleNamespace(evaluation=found), support, "c") == 0
+    accuracy = Column(name="A", measure="accuracy")
+    assert [value_of(SimpleNamespace(evaluation=found), accuracy, of) for of in ("a", "macro")] == [None, 1.0]
 
 
 def test_what_is_not_the_papers_is_said_and_scaled_numbers_are_marked_everywhere(

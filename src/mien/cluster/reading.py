@@ -131,10 +131,8 @@ def read_over_cluster(
             data_set.begin()
             for file in open_:  # what is left of another file of that name is no part of this data set
                 parts[file].unlink(missing_ok=True)
-            # By its name: "auto" may mean another detector on another machine, and never downloads one.
-            offline = options.get("offline", False) or options.get("detector", "auto") == "auto"
-            of_workers = {**options, "detector": reader.detector.name, "offline": offline}
-            for found in _results(open_, data_set, wanted, of_workers):
+            # By its name: "auto" may mean another detector on another machine.
+            for found in _results(open_, data_set, wanted, {**options, "detector": reader.detector.name}):
                 summary.frames += found.frames
                 summary.faces += found.faces
                 summary.files += found.failure is None

@@ -65,7 +65,8 @@ def _rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
-        content = pq.read_table(table)
+        with table.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+            content = pq.read_table(file)
         content = content.rename_columns([name.strip().lower() for name in content.column_names])
     except (OSError, pa.ArrowException) as error:
         raise DataError(

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -193,6 +192,8 @@ def _stream_frames(address: str, clock: Callable[[], float]) -> Iterator[Frame]:
                 except av.InvalidDataError:  # a stream that is joined in its middle begins so
                     continue
                 for frame in decoded:
+                    if frame.is_corrupt:  # grey and smears may hide the face
+                        continue
                     image = upright(frame, stream.sample_aspect_ratio)
                     yield Frame(image, source=address, index=index, time_s=clock())
                     index += 1
@@ -225,11 +226,12 @@ class LiveReader:
         """Return the faces of the next frame."""
         (reading,) = self._reader.classify([self._finder.find(frame)])
         now_s, late_s = reading.time_s or 0.0, self._reader.smooth_s / 2
-        self._smoother.add(reading)
-        steady = self._smoother.steady(reading, centre_s=now_s - late_s)
         recent = {track: seen_s for track, seen_s in self._seen_s.items() if now_s - seen_s < late_s}
-        self._seen_s = recent | {face.track: now_s for face in reading.faces}
         # The window ends now, where its weight is 0. Centred further back than the face was last seen, on a machine
         # that is slow or after a blink of the detector, it would say what that face showed then.
-        faces = zip(reading.faces, steady.faces, strict=True)
-        return replace(reading, faces=tuple(mean if face.track in recent else face for face, mean in faces))
+        for face in reading.faces:
+            if face.track not in recent:
+                self._smoother.forget(face.track)
+        self._seen_s = recent | {face.track: now_s for face in reading.faces}
+        self._smoother.add(reading)
+        return self._smoother.steady(reading, centre_s=now_s - late_s)

@@ -38,6 +38,11 @@ class Smoother:
             if not seen:
                 del self._tracks[track]
 
+    def forget(self, track: int | None) -> None:
+        """Forget what a track showed so far."""
+        if track is not None:
+            self._tracks.pop(track, None)
+
     def steady(self, reading: FrameReading, *, centre_s: float) -> FrameReading:
         """Return a reading with its faces' probabilities averaged over the window around `centre_s`."""
         if self._window_s <= 0:

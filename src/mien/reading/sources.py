@@ -168,7 +168,7 @@ def frame_count(path: Path) -> int | None:
 def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
     import av  # here, since reading a photo should not wait for it
 
-    index, time_s, until_s, broken, wanted_s = -1, -math.inf, 0.0, 0, -math.inf
+    index, time_s, until_s, good, broken, wanted_s = -1, -math.inf, 0.0, 0, 0, -math.inf
     try:
         with av.open(path.absolute(), metadata_errors="replace") as container:
             if not container.streams.video:
@@ -196,6 +196,7 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
                     if frame.is_corrupt:  # grey and smears may hide the face
                         broken += 1
                         continue
+                    good += 1
                     if every_s and time_s < wanted_s - EARLY_S:
                         continue
                     wanted_s = wanted_s + every_s if wanted_s + every_s > time_s else time_s + every_s
@@ -203,12 +204,12 @@ def _clip_frames(path: Path, every_s: float, from_s: float) -> Iterator[Frame]:
                         image = upright(frame, stream.sample_aspect_ratio)
                         yield Frame(image, source=as_text(path), index=index, time_s=time_s)
     except av.FFmpegError as error:
-        if index < 0:
+        if not good:
             raise InputError(
                 f"{path} cannot be read as a clip ({error.strerror}); copy or download it again."
             ) from error
         broken += 1
-    if index < 0:
+    if not good:
         raise InputError(f"{path} has no frame that can be decoded; copy or download it again.")
     if max(time_s + max(MISSING_S, MISSING_FRAMES / rate), until_s + EARLY_S) < end_s:
         raise DamagedClip(f"{path} breaks off at {time_s:.2f} s of {end_s:.2f} s; what comes before was read.")

@@ -24,7 +24,7 @@ from mien.studies.compared import (
 )
 from mien.studies.folder import StudyFolder
 from mien.studies.measured import Measured, Missing, Scored, learning_curves
-from mien.studies.study import AVERAGES, Column, Row, Table, printed_number
+from mien.studies.study import AVERAGES, OF_A_CLASS, Column, Row, Table, printed_number
 from mien.words import counted
 
 
@@ -199,6 +199,8 @@ def _cell(printed: str | None, column: Column, row: Row, found: list[Scored | Mi
 def value_of(scored: Scored, column: Column, of: str | None) -> float | None:
     """Return what a column asks for; None where there is none, as of a class without a face."""
     evaluation = scored.evaluation
+    if of not in (None, *AVERAGES) and column.measure not in OF_A_CLASS:
+        return None
     match column.measure:
         case "accuracy":
             return evaluation.accuracy

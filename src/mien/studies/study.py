@@ -107,15 +107,14 @@ class Table(Section):
                     f"has {len(self.header)} and {len(self.columns)} columns"
                 )
             for column, printed in zip(self.columns, row.printed, strict=True):
-                if column.measure is None:
+                if column.measure is None or not column.compare or printed is None:
                     continue
                 if row.of not in (None, *AVERAGES) and column.measure not in OF_A_CLASS:
                     raise ValueError(
                         f"row {' '.join(row.name)!r} is of a class, which has {', '.join(OF_A_CLASS)} and no "
                         f"{column.measure}; what papers call the accuracy of a class is its recall"
                     )
-                number = printed_number(printed) if column.compare else None
-                if number is not None and number > 1 and column.measure in SHARES:
+                if (printed_number(printed) or 0) > 1 and column.measure in SHARES:
                     raise ValueError(
                         f"{printed!r} is above 1, the most that {column.measure} can be; is it {printed}%?"
                     )

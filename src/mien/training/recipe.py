@@ -296,12 +296,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _leaves_something_to_see(self) -> "Recipe":
-        augmentation, view_px = self.augmentation, self.input.view_px
-        if augmentation.cutout_px >= min(view_px, augmentation.early_px or view_px):
-            raise ValueError(
-                "augmentation.cutout_px hides the whole face; make it smaller than input.view_px, and than "
-                "augmentation.early_px where that is set"
-            )
+        if self.augmentation.cutout_px >= self.input.view_px:
+            raise ValueError("augmentation.cutout_px hides the whole face; make it smaller than input.view_px")
         return self
 
     @model_validator(mode="after")

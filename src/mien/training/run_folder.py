@@ -270,8 +270,8 @@ class RunFolder:
         """Write the validation faces' logits, (N, K), beside their labels."""
         columns = {"label": pa.array(labels.astype(np.int8))}
         columns |= {f"logit_{name}": pa.array(logits[:, k]) for k, name in enumerate(names)}
-        with written_beside(self.predictions_path) as beside:
-            pq.write_table(pa.table(columns), beside)
+        with written_beside(self.predictions_path) as beside, beside.open("wb") as file:
+            pq.write_table(pa.table(columns), file)  # pyarrow takes no path that is not UTF-8
 
     def predictions(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return logits (N, K) and labels (N,) of the validation faces, in the FaceSet's order.
@@ -282,7 +282,8 @@ class RunFolder:
         if not self.finished:
             raise TrainingError(f"{self.path} has not finished; go on with: mien train --resume {self.path}")
         try:
-            table = pq.read_table(self.predictions_path)
+            with self.predictions_path.open("rb") as file:
+                table = pq.read_table(file)
         except (pa.ArrowException, OSError) as error:
             raise TrainingError(
                 f"{self.predictions_path} is broken; delete it, and mien train --resume {self.path} makes it anew."

@@ -73,7 +73,7 @@ def main() -> None:
     except MienError as error:
         _end(str(error), 130 if isinstance(error, TrainingStopped | ReadingStopped) else 2)
     except MemoryError as error:
-        _end(f"There is not enough memory ({error}); take fewer faces (--take), smaller ones, or grey ones.", 2)
+        _end(f"There is not enough memory ({str(error) or 'none is left'}); give less at once, or smaller pictures.", 2)
     except OSError as error:  # a full disk, a folder without permission: the system's own words say it
         _end(f"{error.strerror or error}: {error.filename or 'while reading or writing'}.", 2)
 

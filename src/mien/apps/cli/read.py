@@ -130,15 +130,14 @@ def read(
 
 
 def _places(files: Sequence[Path]) -> tuple[int | None, dict[str, int]]:
-    """Return how many frames files have, and how many come before each; None and {} if one of them does not say."""
+    """Return how many frames files have, and how many come before each; None if the only one does not say."""
     from mien.files import as_text
     from mien.reading.sources import frame_count
 
     counts = [frame_count(file) for file in files]
-    known = [count for count in counts if count is not None]
-    if len(known) < len(counts):
-        return None, {}
-    return sum(known), dict(zip(map(as_text, files), accumulate(known, initial=0), strict=False))
+    before = accumulate((count or 1 for count in counts), initial=0)  # one of many that does not say is put right later
+    places = dict(zip(map(as_text, files), before, strict=False))
+    return None if counts == [None] else sum(count or 1 for count in counts), places
 
 
 def _check_together(*, out: Path | None, annotate: Path | None, crops: Path | None, blur: bool, resume: bool) -> None:

@@ -5,6 +5,7 @@ file. After Ctrl-C, a kill or an error (a full disk, say) those that are whole s
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -122,7 +123,7 @@ class ParquetSink:
         """Make the folder of parts, and keep every other process from writing there.
 
         Raises:
-            OutputError: The table cannot be written, or another process is writing it.
+            OutputError: The table cannot be written; or another process is writing it, or has since it was looked at.
         """
         check_writable(self._path)
         try:
@@ -130,8 +131,13 @@ class ParquetSink:
             self._lock.acquire()
         except Timeout:
             raise OutputError(f"Another process is writing {self._path}; wait for it, or give another --out.") from None
+        except NotImplementedError:
+            pass  # a file system that knows no locks
         except OSError as error:
             raise OutputError(f"Cannot write {self._path}: {error.strerror or error}.") from error
+        if self._resume and len(self._files()) != self._next[0]:
+            self._lock.release()
+            raise OutputError(f"{self._path} has been gone on with by another process; give the same command again.")
         for part in [] if self._resume else self._files():
             part.unlink()
         return self
@@ -149,6 +155,8 @@ class ParquetSink:
                 shutil.rmtree(self._parts, ignore_errors=True)
         finally:
             self._lock.release()
+        with suppress(OSError):  # where a file that is open, the lock, keeps its folder: on Windows and NFS
+            self._parts.rmdir()
 
     def note_failure(self, sentence: str) -> None:
         """Write into the table, and into each part from now on, that a file could not be read, or only in part."""
