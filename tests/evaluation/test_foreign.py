@@ -90,6 +90,28 @@ def test_grey_faces_become_colour_and_one_at_a_time_is_enough(tmp_path: Path) ->
     np.testing.assert_allclose(ForeignModel(path).probabilities(faces), expected, atol=1e-5)
 
 
+def test_a_model_that_takes_one_face_and_says_any_number_is_asked_about_one_at_a_time(tmp_path: Path) -> None:
+    """As exporters leave a reshape of one face within a graph whose input has no number."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["row"]),
+        helper.make_node("Squeeze", ["row"], ["y"]),
+    ]
+    weights = np.random.default_rng(0).normal(size=(576, 7)).astype(np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "peer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 24, 24])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.array([1, 576]), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "peer.onnx")
+    faces = np.random.default_rng(0).integers(0, 256, (3, 24, 24), np.uint8)
+    answers = ForeignModel(_describe(tmp_path)).probabilities(faces)
+    np.testing.assert_allclose(answers, _softmax(faces.reshape(3, -1) / np.float32(255) @ weights), rtol=1e-4)
+
+
 def test_our_own_model_described_as_somebody_elses_answers_the_same(faceset: FaceSet, tmp_path: Path) -> None:
     """44 px out of the middle is what ours sees, so it is shown those alone."""
     ours = Classifier("mien-s")

@@ -13,14 +13,19 @@ class BrightSpots:
 
     name = "spots"
 
-    def __init__(self, *, blind_to_parts: bool = False) -> None:
+    def __init__(self, *, blind_to_parts: bool = False, sees_whole: float = np.inf) -> None:
         self.searched: list[tuple[int, ...]] = []
         self._blind_to_parts = blind_to_parts
+        self._sees_whole = sees_whole
 
     def find(self, image_bgr: np.ndarray, *, smallest: float = 0.03) -> list[Detection]:
         self.searched.append(image_bgr.shape[:2])
         if self._blind_to_parts and image_bgr.shape[0] < ROOM.shape[0]:
             return []
+        if image_bgr.shape == ROOM.shape:
+            self._sees_whole -= 1
+            if self._sees_whole < 0:
+                return []
         rows, columns = np.nonzero(image_bgr.min(axis=2) == 255)
         if len(rows) == 0:
             return []
@@ -59,6 +64,24 @@ def test_a_face_that_is_not_found_nearby_brings_a_search_of_the_whole_frame_at_o
     detector = BrightSpots(blind_to_parts=True)
     finder = Finder(detector, every_s=10)
     assert [len(finder.find(_frame(n / 25, 100)).faces) for n in range(4)] == [1] * 4
+
+
+def test_a_face_that_is_found_only_nearby_is_there_also_when_the_whole_frame_is_searched() -> None:
+    """A whole frame is searched more coarsely."""
+    finder = Finder(BrightSpots(sees_whole=1), every_s=0.2)
+    assert [_tracks(finder.find(_frame(n / 25, 100))) for n in range(20)] == [[0]] * 20
+
+
+def test_who_is_found_nearby_stays_while_another_is_lost() -> None:
+    class One(Two):
+        def find(self, image_bgr: np.ndarray, *, smallest: float = 0.03) -> list[Detection]:
+            found = super().find(image_bgr, smallest=smallest)
+            return [] if image_bgr.shape == ROOM.shape and len(found) == 1 else found
+
+    finder, both, alone = Finder(One(), every_s=10), ROOM.copy(), ROOM.copy()
+    both[100:160, 100:160] = both[100:160, 400:460] = alone[100:160, 100:160] = 255
+    assert len(finder.find(Frame(both, "a.mp4", 0, 0.0)).faces) == 2
+    assert len(finder.find(Frame(alone, "a.mp4", 1, 0.04)).faces) == 1
 
 
 class Two:

@@ -120,6 +120,7 @@ def test_the_documents_two_commands_train_on_two_machines(faceset_folder: Path, 
             ["batch_size=256"],
             "2 processes cannot share a batch of 141 evenly, and there are 141 faces",
         ),
+        (Parallel(devices=2), ["batch_size=2"], "two faces in each process, .*; 2 processes would share 2 faces"),
         (Parallel(devices=2), ["batch_size=36", "teachers=[mien-s]"], "Teachers are trained by one process"),
     ],
 )
@@ -131,12 +132,16 @@ def test_what_cannot_be_spread(parallel: Parallel, changes: list[str], words: st
 
 def test_processes_that_do_not_start_alike_are_noticed() -> None:
     def trainer(others: SameStart) -> Any:
-        theirs = torch.tensor([others._data, others._precision])
+        theirs = torch.tensor([*others._hashes, others._precision])
         return SimpleNamespace(world_size=2, strategy=SimpleNamespace(all_gather=lambda x: torch.stack([x, theirs])))
 
-    ours = SameStart("a1" * 32, "fp32")
-    ours.on_fit_start(trainer(SameStart("a1" * 32, "fp32")), nn.Linear(1, 1))
-    for theirs in (SameStart("a2" * 32, "fp32"), SameStart("a1" * 32, "bf16")):
+    ours = SameStart("a1" * 32, "b1" * 32, "fp32")
+    ours.on_fit_start(trainer(SameStart("a1" * 32, "b1" * 32, "fp32")), nn.Linear(1, 1))
+    for theirs in (
+        SameStart("a2" * 32, "b1" * 32, "fp32"),
+        SameStart("a1" * 32, "b2" * 32, "fp32"),
+        SameStart("a1" * 32, "b1" * 32, "bf16"),
+    ):
         with pytest.raises(TrainingError, match="The machines do not start alike"):
             ours.on_fit_start(trainer(theirs), nn.Linear(1, 1))
 

@@ -45,6 +45,8 @@ def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
         ("network={convs: [{out: 8, kernal: 3}], affines: []}", "no key 'kernal'; did you mean kernel"),
         ("network={convs: [{kernel: 3}], affines: []}", "network.convs.0.out is missing"),
         ("optimiser=fast", "optimiser must be `key: value` lines"),
+        ("input.std=[0]", "std is what pixels are divided by, and so above 0; got 0"),
+        ("start={model: mien-s, file: x.onnx}", "`file` is where `weights` lie"),
         ("clip_norm=1", "clip_norm does nothing to muon"),
         ("augmentation.cutout_px=44", "hides the whole face"),
         ("data.validate_on=PrivateTest", "PrivateTest is for reporting"),

@@ -19,12 +19,14 @@ from mien.models.mien_nets import WhitenedStem
 from mien.preprocess import network_input
 from mien.training import fit, module
 from mien.training.batches import Batch, TrainingBatches
+from mien.training.begin import begin
 from mien.training.module import TrainingModule
 from mien.training.optimiser import MuonAndSGD, rate
-from mien.training.recipe import AugmentationSection, ScheduleSection
+from mien.training.recipe import AugmentationSection, Recipe, ScheduleSection
 from mien.training.recipe_files import load_recipe
 from mien.training.run_folder import RunFolder
 from mien.training.torch_classifier import TorchClassifier
+from mien.training.trackers import open_trackers
 from mien.training.train import resume, train, train_at
 from mien.training.watcher import EpochMetrics, StepProgress, Watcher
 from tests.conftest import PLAIN, TINY, drawn_faceset
@@ -328,6 +330,24 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(
     with pytest.raises(error, match=sentence):
         train(load_recipe("mien-s", [*SHORT, *changes]), data=faceset_folder, out=tmp_path)
     assert not list(tmp_path.glob("tiny-*"))
+
+
+def test_a_number_that_another_training_takes_meanwhile_is_left_to_it(
+    faceset: FaceSet, faceset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe("mien-s", [*SHORT, "name=mine[2]", "epochs=1"])
+    look = RunFolder.next_path
+    taken: list[Path] = []
+
+    def slow(parent: Path, recipe: Recipe) -> Path:
+        path = look(parent, recipe)
+        if not taken:
+            taken.append(begin(path, recipe, faceset, faceset_folder).path)
+        return path
+
+    monkeypatch.setattr(RunFolder, "next_path", slow)
+    run = train(recipe, data=faceset_folder, out=tmp_path)
+    assert [taken[0].name, run.path.name] == ["mine[2]-001", "mine[2]-002"]
 
 
 def test_no_part_of_private_test_is_learnt_from_or_chosen_by(faceset: FaceSet, tmp_path: Path) -> None:
@@ -643,6 +663,8 @@ def test_tensorboard_and_mlflow_get_the_metrics(faceset_folder: Path, tmp_path: 
         settings = dict(database.execute("select key, value from params").fetchall())
     database.close()
     assert [value for (value,) in rows] == expected
+    loggers = [open_trackers(["mlflow"], run)[0] for _ in range(2)]
+    assert len({logger.version for logger in loggers} | {(run.path / "mlflow-run.txt").read_text()}) == 1, "goes on"
     assert settings["optimiser/muon_lr"] == "0.08"
 
 

@@ -110,12 +110,14 @@ class ForeignModel:
         batch = self.network_input(faces_u8)
         name = self._session.get_inputs()[0].name
         batches = np.split(batch, len(batch)) if self._one_at_a_time else [batch]
-        outputs = np.concatenate([np.asarray(self._session.run(None, {name: part})[0]) for part in batches])
+        # Some models give a single face's outputs without the batch's dimension.
+        answers = [np.asarray(self._session.run(None, {name: part})[0]).reshape(len(part), -1) for part in batches]
+        outputs = np.concatenate(answers)
         if not np.isfinite(outputs).all():
             raise ModelError(
                 f"{self.weights.name} gives numbers that are none (NaN or infinite) for some faces; mend it."
             )
-        return outputs.reshape(len(outputs), -1).astype(np.float32)
+        return outputs.astype(np.float32)
 
     def network_input(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N, C, H, W) or (N, H, W, C) float32 for (N, S, S) grey or (N, S, S, 3) RGB faces of any size S."""
@@ -132,23 +134,30 @@ class ForeignModel:
         return np.ascontiguousarray(normal if wanted.layout == "nhwc" else normal.transpose(0, 3, 1, 2), np.float32)
 
     def _try(self, path: Path) -> None:
-        """Raise ModelError unless a blank face gives one number a label, and what is promised."""
+        """Raise ModelError unless blank faces give one number a label, and what is promised."""
+        blank = np.full((2, 48, 48), 128, np.uint8)
         try:
-            found = self._answer(np.full((1, 48, 48), 128, np.uint8))
+            try:
+                found = self._answer(blank)
+            except ModelError:
+                raise
+            except Exception:  # it may say that it takes any number of faces, and take one
+                self._one_at_a_time = True
+                found = self._answer(blank)
         except ModelError:
             raise
         except Exception as error:  # onnxruntime's private types: a wrong size, layout or kind of number
             wanted = self._session.get_inputs()[0]
             raise ModelError(
                 f"{path} describes an input that {self.weights.name} does not take: it wants {wanted.shape} of "
-                f"{wanted.type}; mend size, colour or layout."
+                f"{wanted.type}; mend size, colour or layout, or export it for one face or any number of them."
             ) from error
         if found.shape[1] != len(self.labels):
             raise ModelError(
                 f"{path} has {len(self.labels)} labels, and {self.weights.name} gives {found.shape[1]}; "
                 "name one label for each output."
             )
-        are_shares = found.min() > -1e-3 and abs(found.sum() - 1) < 1e-3
+        are_shares = found.min() > -1e-3 and np.abs(found.sum(1) - 1).max() < 1e-3
         if are_shares != (self._outputs == "probabilities"):
             gives, say = ("probabilities", "probabilities") if are_shares else ("no probabilities", "logits")
             raise ModelError(f"{self.weights.name} gives {gives}; say `outputs: {say}` in {path}.")

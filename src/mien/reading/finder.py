@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.preprocess import Box
-from mien.reading.detectors import Detection, FaceDetector, without_doubles
+from mien.reading.detectors import MOST_OVERLAP, Detection, FaceDetector, overlap, without_doubles
 from mien.reading.sources import Frame
 from mien.reading.tracks import Tracker
 
@@ -98,18 +98,25 @@ class Finder:
         return Found(frame, tuple(faces), (*hidden, *(expected or [])))
 
     def _search(self, image_bgr: NDArray[np.uint8], time_s: float) -> list[Detection]:
-        if time_s < self._search_at_s:
-            found: list[Detection] = []
+        nearby: list[Detection] = []
+        places = [track.box_at(time_s) for track in self._tracker.tracks]
+        due = time_s >= self._search_at_s
+        if not due:
             lost = False
-            for track in self._tracker.tracks:
-                around = self._around(image_bgr, track.box_at(time_s))
-                found += around
+            for track, place in zip(self._tracker.tracks, places, strict=True):
+                around = self._around(image_bgr, place)
+                nearby += around
                 lost |= not any(face.sure for face in around) and track.seen_s == self._tracker.last_s
             if not lost:
-                return without_doubles(found)
+                return without_doubles(nearby)
         # On a grid of the clip's own time, so that a reading that goes on searches the same frames.
         self._search_at_s = (math.floor(time_s / self._every_s) + 1) * self._every_s if self._every_s else time_s
-        return self._detector.find(image_bgr)
+        whole = self._detector.find(image_bgr)
+        if due and self._every_s:  # whole frames are searched more coarsely: a small face may be found only nearby
+            for place in places:
+                if all(overlap(place, face.box_xywh_px) <= MOST_OVERLAP for face in whole):
+                    nearby += self._around(image_bgr, place)
+        return without_doubles([*whole, *nearby]) if nearby else whole
 
     def _around(self, image_bgr: NDArray[np.uint8], box: Box) -> list[Detection]:
         """Return what is found in the neighbourhood of a box."""

@@ -29,6 +29,7 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.integer], *, split
     probabilities = softmax(logits, temperature)
     confidence = probabilities.max(1)
     threshold = math.floor(1000 * float(np.quantile(confidence, 1 - coverage))) / 1000  # never above the quantile
+    threshold = min(threshold, 0.999)  # the mean of probabilities of 1 may be a little less
     return Calibration(
         temperature=temperature,
         unsure_below=threshold,

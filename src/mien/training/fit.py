@@ -101,7 +101,7 @@ def fit(
         use_distributed_sampler=False,  # the batches know their part
         precision="bf16-mixed" if environment["precision"] == "bf16" else "32-true",
         callbacks=[
-            SameStart(environment["data_sha256"], environment["precision"]),
+            SameStart(environment["data_sha256"], recipe.sha256(), environment["precision"]),
             EpochOrder(batches),
             RunningMean(recipe.ema_decay),
             Metrics(run, watcher),

@@ -58,6 +58,12 @@ class Parallel:
             )
         if self.leader is not None and not re.fullmatch(r".+:\d+", self.leader):
             raise TrainingError(f"--leader is HOST:PORT, as in 192.168.1.10:29500; got {self.leader}.")
+        batch = min(recipe.batch_size, faces)  # as TrainingBatches has it
+        if batch // self.processes < 2:
+            raise TrainingError(
+                f"A step needs two faces in each process, for its norms; {counted(self.processes, 'process')} would "
+                f"share {counted(batch, 'face')}. Take a larger batch_size, fewer processes or more faces."
+            )
         if self.processes == 1:
             return
         if self.nodes > 1 and self.leader is None:
@@ -65,7 +71,6 @@ class Parallel:
                 f"--nodes {self.nodes} needs --leader HOST:PORT, the address of the machine with --node 0 and a port "
                 "that is free on it."
             )
-        batch = min(recipe.batch_size, faces)  # as TrainingBatches has it
         if batch % self.processes:
             few = "" if batch == recipe.batch_size else f", and there are {counted(faces, 'face')} to learn from"
             raise TrainingError(
@@ -117,18 +122,19 @@ def part(trainer: pl.Trainer) -> None:
 
 
 class SameStart(pl.Callback):
-    """Raises TrainingError unless every process learns from the same faces, and in the same precision."""
+    """Raises TrainingError unless every process learns from the same faces, by one recipe and in one precision."""
 
-    def __init__(self, data_sha256: str, precision: str) -> None:
-        self._data, self._precision = int(data_sha256[:12], 16), precision == "bf16"
+    def __init__(self, data_sha256: str, recipe_sha256: str, precision: str) -> None:
+        self._hashes = [int(sha256[:12], 16) for sha256 in (data_sha256, recipe_sha256)]
+        self._precision = precision == "bf16"
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Ask all."""
-        ours = torch.tensor([self._data, self._precision])
+        ours = torch.tensor([*self._hashes, self._precision])
         if trainer.world_size > 1 and not (trainer.strategy.all_gather(ours) == ours).all():
             raise TrainingError(
-                "The machines do not start alike: their FaceSets differ, or one has bf16 and another not; copy one "
-                "FaceSet to all, and say --set precision=fp32."
+                "The machines do not start alike: their FaceSets or recipes differ, or one has bf16 and another not; "
+                "copy one FaceSet to all, give the same --set everywhere, and say --set precision=fp32."
             )
 
 

@@ -81,6 +81,8 @@ class InputSection(Section):
                 f"mean and std need one value for each of {channels} channels, as in --set "
                 f"'input.mean=[{', '.join(['0.5'] * channels)}]'; got {len(self.mean)} and {len(self.std)}"
             )
+        if min(self.std) <= 0:
+            raise ValueError(f"std is what pixels are divided by, and so above 0; got {min(self.std):g}")
         return self
 
     def spec(self) -> InputSpec:
@@ -182,6 +184,8 @@ class StartSection(Section):
     def _has_one_source(self) -> "StartSection":
         if sum(source is not None for source in (self.model, self.run, self.weights)) != 1:
             raise ValueError("name `model`, `run` or `weights` (vggface or vgg16-imagenet), one of the three")
+        if self.file is not None and self.weights is None:
+            raise ValueError("`file` is where `weights` lie; a model's own path goes into `model`")
         return self
 
 

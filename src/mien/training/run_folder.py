@@ -11,6 +11,7 @@ runs/mien-s-001/
 """
 
 import csv
+import glob
 import json
 import pickle
 import shutil
@@ -104,7 +105,8 @@ class RunFolder:
             TrainingError: The parent is itself a run folder.
         """
         stem = recipe.name.replace("/", "-")
-        taken = [int(p.name[len(stem) + 1 :]) for p in parent.glob(f"{stem}-*") if p.name[len(stem) + 1 :].isdecimal()]
+        ends = (path.name.removeprefix(f"{stem}-") for path in parent.glob(f"{glob.escape(stem)}-*"))
+        taken = [int(end) for end in ends if end.isdecimal()]
         if (parent / "recipe.yaml").is_file():
             raise TrainingError(
                 f"{parent} is itself a run folder; go on with it by --resume {parent}, or choose another --out."

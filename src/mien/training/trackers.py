@@ -32,13 +32,15 @@ def open_trackers(names: Sequence[Tracker], run: RunFolder) -> list[Logger]:
     if "tensorboard" in names:
         loggers.append(TensorBoardLogger(run.path / "tensorboard", name="", version=""))
     if "mlflow" in names:
-        loggers.append(
-            MLFlowLogger(
-                experiment_name="mien",
-                tracking_uri=f"sqlite:///{run.path.parent.resolve() / 'mlflow.db'}",
-                run_name=run.path.name,
-            )
+        database, known = run.path.parent.resolve() / "mlflow.db", run.path / "mlflow-run.txt"
+        mlflow = MLFlowLogger(
+            experiment_name="mien",
+            tracking_uri=f"sqlite:///{database}",
+            run_name=run.path.name,
+            run_id=known.read_text() if known.is_file() and database.is_file() else None,  # goes on with the same one
         )
+        known.write_text(mlflow.run_id or "")
+        loggers.append(mlflow)
     for logger in loggers:
         logger.log_hyperparams(run.recipe.model_dump(mode="json"))
     return loggers

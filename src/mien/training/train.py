@@ -59,8 +59,19 @@ def train(
     check_fit(recipe, faces)
     parallel.check(recipe, len(faces.split(recipe.data.train)))
     with parallel.folder(out) as parent:
-        run = begin(RunFolder.next_path(parent, recipe), recipe, faces, data)
+        run = _begin_next(parent, recipe, faces, data)
         return _finish(run, faces, data, watcher or Watcher(), parallel, trackers)
+
+
+def _begin_next(parent: Path, recipe: Recipe, faces: FaceSet, data: Path) -> RunFolder:
+    """Begin a run under the next number that is free; another training may take that in the meantime."""
+    while True:
+        path = RunFolder.next_path(parent, recipe)
+        try:
+            return begin(path, recipe, faces, data)
+        except OutputError:
+            if not path.exists():
+                raise
 
 
 def train_at(path: Path, recipe: Recipe, *, data: Path, watcher: Watcher | None = None) -> RunFolder:

@@ -7,7 +7,7 @@ from mien.training.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """One row of metrics.csv.
+    """One row of metrics.csv; where several processes train, its training loss and accuracy are of the leader's part.
 
     Attributes:
         epoch: Counted from 1.

@@ -1,5 +1,6 @@
 """`mien train`: a recipe and a FaceSet -> a run folder."""
 
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -169,5 +170,6 @@ def _print_end(run: "RunFolder", data: Path) -> None:
     score = run.card().score
     score_line = f"{run.path}: {show.accuracy(score.accuracy, score.n)} on {counted(score.n, 'face')} of {score.split}"
     show.out.print(score_line, soft_wrap=True)
-    show.out.print(f"Next: mien evaluate {run.path} --data {data}", soft_wrap=True)
+    split = "" if score.split == "PublicTest" else f" --split {shlex.quote(score.split)}"
+    show.out.print(f"Next: mien evaluate {run.path} --data {data}{split}", soft_wrap=True)
     show.out.print(f"      mien export {run.path} --out model.onnx", soft_wrap=True)
