@@ -60,9 +60,10 @@ class Parallel:
             raise TrainingError(f"--leader is HOST:PORT, as in 192.168.1.10:29500; got {self.leader}.")
         batch = min(recipe.batch_size, faces)  # as TrainingBatches has it
         if batch // self.processes < 2:
+            of = "one process has" if self.processes == 1 else f"{self.processes} processes share"
             raise TrainingError(
-                f"A step needs two faces in each process, for its norms; {counted(self.processes, 'process')} would "
-                f"share {counted(batch, 'face')}. Take a larger batch_size, fewer processes or more faces."
+                f"A step needs two faces in each process, for its norms, and {of} {counted(batch, 'face')}; take a "
+                "larger batch_size, fewer processes or more faces."
             )
         if self.processes == 1:
             return
