@@ -112,6 +112,30 @@ def test_a_model_that_takes_one_face_and_says_any_number_is_asked_about_one_at_a
     np.testing.assert_allclose(answers, _softmax(faces.reshape(3, -1) / np.float32(255) @ weights), rtol=1e-4)
 
 
+def test_a_model_that_gives_one_answer_for_many_faces_is_asked_about_one_at_a_time(tmp_path: Path) -> None:
+    """It takes the mean over the batch, too, and leaves the batch's dimension out."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "peer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 24, 24])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [7])],
+        [
+            numpy_helper.from_array(np.arange(7, dtype=np.float32)[None], "weights"),
+            numpy_helper.from_array(np.array([0, 2, 3]), "axes"),
+        ],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "peer.onnx"
+    )
+    faces = np.stack([np.full((24, 24), value, np.uint8) for value in (0, 255)])
+    answers = ForeignModel(_describe(tmp_path)).probabilities(faces)
+    np.testing.assert_allclose(answers, _softmax(np.array([[0.0], [1.0]]) * np.arange(7)), rtol=1e-4)
+
+
 def test_our_own_model_described_as_somebody_elses_answers_the_same(faceset: FaceSet, tmp_path: Path) -> None:
     """44 px out of the middle is what ours sees, so it is shown those alone."""
     ours = Classifier("mien-s")

@@ -31,6 +31,12 @@ def test_a_few_faces_that_are_all_read_rightly_make_no_model_certain() -> None:
     assert fitted.unsure_below < 1
 
 
+def test_a_model_that_is_certain_of_all_is_asked_for_less_than_certainty() -> None:
+    """The mean of probabilities of 1, as of a track, may be a little less."""
+    fitted = calibrate(50 * np.eye(7, dtype=np.float32), np.arange(7), split="s", coverage=0.8)
+    assert (fitted.unsure_below, fitted.coverage) == (0.999, 1.0)
+
+
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 1.0])
 def test_the_threshold_leaves_the_share_asked_for(coverage: float) -> None:
     logits, labels = _honest_logits()

@@ -111,13 +111,17 @@ class ForeignModel:
         name = self._session.get_inputs()[0].name
         batches = np.split(batch, len(batch)) if self._one_at_a_time else [batch]
         # Some models give a single face's outputs without the batch's dimension.
-        answers = [np.asarray(self._session.run(None, {name: part})[0]).reshape(len(part), -1) for part in batches]
+        answers = [np.asarray(self._session.run(None, {name: part})[0]) for part in batches]
+        if self._one_at_a_time:
+            answers = [answer.reshape(1, -1) for answer in answers]
         outputs = np.concatenate(answers)
+        if len(outputs) != len(batch):
+            raise ValueError(f"{len(outputs)} answers for {len(batch)} faces")
         if not np.isfinite(outputs).all():
             raise ModelError(
                 f"{self.weights.name} gives numbers that are none (NaN or infinite) for some faces; mend it."
             )
-        return outputs.astype(np.float32)
+        return outputs.reshape(len(outputs), -1).astype(np.float32)
 
     def network_input(self, faces_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N, C, H, W) or (N, H, W, C) float32 for (N, S, S) grey or (N, S, S, 3) RGB faces of any size S."""
